@@ -1,0 +1,50 @@
+# The virtual environment and its packages are made on first use, and again when their lists change.
+PYTHON ?= python3
+VENV := venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help run test check format clean
+
+help:
+	@echo "make run      serve on http://127.0.0.1:5000/; without an OPENAI_API_KEY, as a rehearsal"
+	@echo "make test     run the tests"
+	@echo "make check    check format, lint and types"
+	@echo "make format   format the code, and mend what the linter can mend"
+	@echo "make clean    remove the virtual environment and the tools' caches"
+
+run: $(VENV)/.installed .env
+	$(BIN)/python app.py --rehearse
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "Python 3.11 or newer is needed. If you have one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	@echo "Installing packages into $(VENV)/ ..."
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+.env:
+	cp .env.example .env
