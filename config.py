@@ -1,0 +1,142 @@
+"""The environment, read once: every setting with its default, its unit and its check."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+APP_FOLDER = Path(__file__).resolve().parent
+
+
+class StartError(Exception):
+    """Why the service cannot start: one sentence for whoever starts it."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings, named as in the environment (`openai_model` is `OPENAI_MODEL`)."""
+
+    openai_api_key: str
+    """The key that OpenAI bills. No default: without it the service does not start."""
+
+    openai_base_url: str | None = None
+    """Where the chat completions API is, up to and with `/v1`; unset: OpenAI's own."""
+
+    openai_model: tuple[str, ...] = ("gpt-4o-mini",)
+    """`OPENAI_MODEL`, comma-separated: the next is tried when one does not exist any more."""
+
+    reply_deadline: float = 90.0
+    """Seconds that one call may take until the model's answer is there, retries included."""
+
+    closing_phrase: str = "Thank you for your time and insights"
+    """What the interviewer says, in any case, to end an interview."""
+
+    database_url: str = "sqlite:///messages.db"
+    """`sqlite:///` and a path; a relative one starts at the app's folder."""
+
+    database_lock_timeout: float = 5.0
+    """Seconds to wait for a database that another process keeps locked."""
+
+    max_prompt_chars: int = 100_000
+    """Characters of a prompt."""
+
+    max_message_chars: int = 10_000
+    """Characters of one message of an applicant."""
+
+    max_key_chars: int = 320
+    """Characters of each of `accessKey`, `name` and `email`; 320 is the longest e-mail address."""
+
+    max_transcript_chars: int = 400_000
+    """Characters of an interview, prompt included, past which no reply is taken."""
+
+    max_body_bytes: int = 1_048_576
+    """Bytes of a request's body."""
+
+    port: int = 5000
+    """Port of `python app.py`, on 127.0.0.1; gunicorn reads `PORT` by itself."""
+
+
+def has_api_key() -> bool:
+    """Tell whether the environment or `.env` holds a key."""
+    load_dotenv(APP_FOLDER / ".env")
+    return bool(os.environ.get("OPENAI_API_KEY", "").strip())
+
+
+def load(environment: Mapping[str, str] | None = None) -> Config:
+    """Read the settings from the environment and, for what it leaves unset, from `.env`.
+
+    A setting that is blank counts as unset.
+
+    Raises:
+        StartError: A setting is missing or makes no sense.
+
+    """
+    if environment is None:
+        load_dotenv(APP_FOLDER / ".env")
+        environment = os.environ
+    settings = {name: value.strip() for name, value in environment.items() if value.strip()}
+
+    return Config(
+        openai_api_key=_api_key(settings),
+        openai_base_url=settings.get("OPENAI_BASE_URL"),
+        openai_model=_models(settings),
+        reply_deadline=_number(settings, "REPLY_DEADLINE", Config.reply_deadline),
+        closing_phrase=settings.get("CLOSING_PHRASE", Config.closing_phrase),
+        database_url=settings.get("DATABASE_URL", Config.database_url),
+        database_lock_timeout=_number(
+            settings, "DATABASE_LOCK_TIMEOUT", Config.database_lock_timeout
+        ),
+        max_prompt_chars=_whole(settings, "MAX_PROMPT_CHARS", Config.max_prompt_chars),
+        max_message_chars=_whole(settings, "MAX_MESSAGE_CHARS", Config.max_message_chars),
+        max_key_chars=_whole(settings, "MAX_KEY_CHARS", Config.max_key_chars),
+        max_transcript_chars=_whole(settings, "MAX_TRANSCRIPT_CHARS", Config.max_transcript_chars),
+        max_body_bytes=_whole(settings, "MAX_BODY_BYTES", Config.max_body_bytes),
+        port=_whole(settings, "PORT", Config.port),
+    )
+
+
+def _api_key(settings: Mapping[str, str]) -> str:
+    key = settings.get("OPENAI_API_KEY")
+    if key is None:
+        raise StartError(
+            "OPENAI_API_KEY is not set: put your key into .env or the environment, "
+            "or try the service without one by `make run`."
+        )
+    # The key travels in an HTTP header, which holds nothing else; the sentence must not show it.
+    if not (key.isascii() and key.isprintable()):
+        raise StartError("OPENAI_API_KEY holds characters that no key has; copy it again.")
+    return key
+
+
+def _models(settings: Mapping[str, str]) -> tuple[str, ...]:
+    value = settings.get("OPENAI_MODEL")
+    if value is None:
+        return Config.openai_model
+    models = tuple(model.strip() for model in value.split(",") if model.strip())
+    if not models:
+        raise StartError(f"OPENAI_MODEL must name a model, or several by commas, not {value!r}.")
+    return models
+
+
+def _number(settings: Mapping[str, str], name: str, default: float) -> float:
+    value = settings.get(name)
+    if value is None:
+        return default
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 86_400:
+        raise StartError(f"{name} must be a number of seconds, above 0, not {value!r}.")
+    return number
+
+
+def _whole(settings: Mapping[str, str], name: str, default: int) -> int:
+    value = settings.get(name)
+    if value is None:
+        return default
+    if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) > 0):
+        raise StartError(f"{name} must be a whole number above 0, not {value!r}.")
+    return int(value)

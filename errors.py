@@ -1,0 +1,127 @@
+"""Every error that the API answers with, and its JSON.
+
+The other modules raise; one handler here turns what they raise into a response.
+"""
+
+import json
+import logging
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+log = logging.getLogger(__name__)
+
+
+class ApiError(Exception):
+    """A failure that the client is told about: a status, and a sentence under `error`."""
+
+    status = 400
+    sentence = "Bad request."
+
+    def __init__(self, sentence: str | None = None) -> None:
+        super().__init__(sentence or self.sentence)
+
+    def body(self) -> dict[str, str]:
+        """Return the JSON object that the client reads."""
+        return {"error": str(self)}
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that go with it."""
+        return {}
+
+
+class BadJson(ApiError):
+    """The request's body is not a JSON object."""
+
+
+class IncompleteParams(ApiError):
+    """A field that the request needs is missing, null or blank."""
+
+    sentence = "incomplete params"
+
+
+class BadField(ApiError):
+    """A field's type, length or characters cannot be taken; the sentence names the field."""
+
+
+class AlreadyStarted(ApiError):
+    """The applicant's interview exists."""
+
+    sentence = "Interview already started or exists for this user"
+
+    def body(self) -> dict[str, str]:
+        """Return the sentence under `message`: clients know this one error so."""
+        return {"message": str(self)}
+
+
+class NotStarted(ApiError):
+    """A reply to an interview that nobody started."""
+
+    status = 404
+    sentence = "Cannot reply, no interview history found."
+
+
+class Finished(ApiError):
+    """A reply to an interview that the interviewer has closed."""
+
+    status = 409
+    sentence = "The interview is finished. It takes no more replies."
+
+
+class TranscriptFull(ApiError):
+    """A reply that would make the transcript longer than it may be."""
+
+    status = 409
+
+
+class KeyReused(ApiError):
+    """An `Idempotency-Key` that stands for another request."""
+
+    status = 422
+    sentence = "This Idempotency-Key was used in this interview for another request."
+
+
+class DatabaseUnavailable(ApiError):
+    """The database cannot do at the moment what was asked; what it has acknowledged is kept."""
+
+    status = 503
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The database is not available ({reason}). "
+            "What was stored before is kept. Please try again."
+        )
+
+    def headers(self) -> dict[str, str]:
+        """Return when to try again, in seconds."""
+        return {"Retry-After": "5"}
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Make `app` answer every error in JSON, whatever the route."""
+    app.register_error_handler(ApiError, _answer_api_error)
+    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(Exception, _answer_unexpected)
+
+
+def _answer_api_error(error: ApiError) -> Response:
+    return _response(error.body(), error.status, error.headers())
+
+
+def _answer_http_error(error: HTTPException) -> Response | HTTPException:
+    """Keep status and headers (`Allow`, for one) of Flask's own errors; their HTML becomes JSON."""
+    if error.code is None or error.code < 400:
+        return error
+    headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    return _response({"error": error.description or error.name}, error.code, headers)
+
+
+def _answer_unexpected(_error: Exception) -> Response:
+    # The route and not the URL: that holds a name and an e-mail address.
+    log.exception("Unexpected error in %s %s", request.method, request.url_rule)
+    return _response({"error": "Internal server error"}, 500, {})
+
+
+def _response(body: dict[str, str], status: int, headers: dict[str, str]) -> Response:
+    text = json.dumps(body, ensure_ascii=False) + "\n"
+    return Response(text, status, headers, mimetype="application/json")
