@@ -1,0 +1,329 @@
+"""The messages in SQLite: connection, schema, migrations and every query.
+
+Contains no interview logic: `interview.py` decides what is stored when. Rows leave as plain values,
+and SQLite's errors as `DatabaseUnavailable`.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from config import APP_FOLDER, Config, StartError
+from errors import DatabaseUnavailable
+from migrations import SCHEMA_VERSION, MigrationError, migrate
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    try:
+        import pysqlite3 as sqlite3
+    except ImportError:
+        import sqlite3
+
+log = logging.getLogger(__name__)
+
+# Seconds that a starting worker waits for another one that is migrating a large file.
+MIGRATION_TIMEOUT = 600.0
+
+Role = Literal["system", "user"]
+
+
+class InterviewKey(NamedTuple):
+    """Which interview: one applicant under one access key."""
+
+    access_key: str
+    name: str
+    email: str
+
+
+class Message(NamedTuple):
+    """A stored message.
+
+    The oldest `system` message of an interview is the prompt, the later ones are the
+    interviewer's; `user` is the applicant. `date_created` is UTC, `YYYY-MM-DD HH:MM:SS.ffffff`.
+    """
+
+    id: int
+    role: Role
+    content: str
+    date_created: str
+    is_finished: bool
+
+
+class Applicant(NamedTuple):
+    """Who was interviewed under an access key."""
+
+    name: str
+    email: str
+    is_finished: bool
+
+
+class Messages:
+    """The queries, over one connection."""
+
+    def __init__(self, connection: "sqlite3.Connection") -> None:
+        self._connection = connection
+
+    def of(self, interview: InterviewKey) -> list[Message]:
+        """Return every message of the interview, oldest first."""
+        rows = self._connection.execute(
+            "SELECT id, role, content, date_created, is_finished FROM messages"
+            " WHERE access_key = ? AND name = ? AND email = ? ORDER BY id",
+            interview,
+        )
+        return [
+            Message(id_, role, content, date_created, bool(is_finished))
+            for id_, role, content, date_created, is_finished in rows
+        ]
+
+    def last_id(self, interview: InterviewKey) -> int | None:
+        """Return the id of the interview's newest message."""
+        row = self._connection.execute(
+            "SELECT MAX(id) FROM messages WHERE access_key = ? AND name = ? AND email = ?",
+            interview,
+        ).fetchone()
+        return row[0] if row else None
+
+    def add(
+        self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
+    ) -> Message:
+        """Store a message at the interview's end."""
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        (id_,) = self._connection.execute(
+            "INSERT INTO messages"
+            " (role, content, date_created, is_finished, access_key, name, email, is_first)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM messages"
+            " WHERE access_key = ? AND name = ? AND email = ?) THEN 0 ELSE 1 END)"
+            " RETURNING id",
+            (role, content, now, int(is_finished), *interview, *interview),
+        ).fetchone()
+        return Message(id_, role, content, now, is_finished)
+
+    def rewrite(self, message_id: int, content: str, *, is_finished: bool = False) -> None:
+        """Give a message that nobody has read yet its words."""
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        self._connection.execute(
+            "UPDATE messages SET content = ?, date_created = ?, is_finished = ? WHERE id = ?",
+            (content, now, int(is_finished), message_id),
+        )
+
+    def message_of_key(self, interview: InterviewKey, idempotency_key: str) -> int | None:
+        """Return the id of the message that came with the key."""
+        row = self._connection.execute(
+            "SELECT message_id FROM idempotency_keys"
+            " WHERE access_key = ? AND name = ? AND email = ? AND idempotency_key = ?",
+            (*interview, idempotency_key),
+        ).fetchone()
+        return row[0] if row else None
+
+    def remember_key(self, interview: InterviewKey, idempotency_key: str, message_id: int) -> None:
+        """Store which message came with the key."""
+        self._connection.execute(
+            "INSERT INTO idempotency_keys (access_key, name, email, idempotency_key, message_id)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (*interview, idempotency_key, message_id),
+        )
+
+    def applicants(self, access_key: str) -> list[Applicant]:
+        """Return everyone with an interview under the access key, in the order of their first."""
+        rows = self._connection.execute(
+            "SELECT name, email, EXISTS (SELECT 1 FROM messages AS closing"
+            " WHERE closing.access_key = interview.access_key AND closing.name = interview.name"
+            " AND closing.email = interview.email AND closing.is_finished = 1)"
+            " FROM messages AS interview WHERE access_key = ? AND is_first = 1 ORDER BY id",
+            (access_key,),
+        )
+        return [Applicant(name, email, bool(is_finished)) for name, email, is_finished in rows]
+
+    def finished(self, access_key: str) -> list[Applicant]:
+        """Return everyone whose interview under the access key is finished, in that order."""
+        rows = self._connection.execute(
+            "SELECT name, email FROM messages WHERE access_key = ? AND is_finished = 1"
+            " GROUP BY name, email ORDER BY MIN(id)",
+            (access_key,),
+        )
+        return [Applicant(name, email, is_finished=True) for name, email in rows]
+
+
+class Database:
+    """One SQLite file, for all threads of a process.
+
+    Connections are opened when they are needed and used again. After `open_database` none is open,
+    so that a server may fork.
+    """
+
+    def __init__(self, path: Path, lock_timeout: float) -> None:
+        self._path = path
+        self._lock_timeout = lock_timeout
+        self._idle: list[sqlite3.Connection] = []
+        # Threads that wait here are served in turn; SQLite makes them poll for its own lock.
+        self._writing = Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Messages]:
+        """Give the queries; each reads what is stored at that moment."""
+        with _translated_errors(), self._connection() as connection:
+            yield Messages(connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Messages]:
+        """Give the queries in a transaction: once the block ends, all it stored is on the disk.
+
+        If it raises, nothing is stored. Nothing slow belongs inside: others wait meanwhile.
+        """
+        with _translated_errors(), self._turn(), self._connection() as connection:
+            # IMMEDIATE waits for other processes here. A transaction that starts as a reader
+            # fails without waiting when it comes to write.
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield Messages(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a full disk has rolled back by itself
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the connections that nobody uses at the moment."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._writing.acquire(timeout=self._lock_timeout):
+            raise DatabaseUnavailable("it is busy")
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def _connection(self) -> Iterator["sqlite3.Connection"]:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = connect(self._path, self._lock_timeout)
+        sound = True
+        try:
+            yield connection
+        except sqlite3.Error:
+            sound = False  # whatever happened to it, the next one is a new one
+            raise
+        finally:
+            if sound and not connection.in_transaction:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+
+def open_database(config: Config) -> Database:
+    """Create the database of `DATABASE_URL`, or bring an existing one up to date.
+
+    Raises:
+        StartError: The URL or the file cannot be used.
+
+    """
+    path = _path(config.database_url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = connect(path, MIGRATION_TIMEOUT)
+        try:
+            migrate(connection, config.closing_phrase)
+            (journal_mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        finally:
+            connection.close()
+    except MigrationError as error:
+        raise StartError(f"The database {path} cannot be used: {error}") from error
+    except (OSError, sqlite3.Error) as error:
+        raise StartError(f"The database {path} cannot be opened: {error}.") from error
+    log.info(
+        "Database %s: schema %d, SQLite %s of %s, journal %s",
+        path,
+        SCHEMA_VERSION,
+        sqlite3.sqlite_version,
+        sqlite3.__name__,
+        journal_mode,
+    )
+    return Database(path, config.database_lock_timeout)
+
+
+def connect(path: Path, lock_timeout: float) -> "sqlite3.Connection":
+    """Open the file so that a commit survives a power cut.
+
+    Args:
+        path: The file; it is created if there is none.
+        lock_timeout: Seconds to wait for another process that writes.
+
+    """
+    connection = sqlite3.connect(
+        path,
+        timeout=lock_timeout,
+        isolation_level=None,  # transactions are begun and ended in plain sight
+        check_same_thread=False,  # one thread at a time, but not always the same
+    )
+    try:
+        if wal_is_safe(sqlite3.sqlite_version_info):
+            connection.execute("PRAGMA journal_mode = WAL")
+        else:
+            # With FULL, truncating the journal is synced; deleting it, the default, is not.
+            connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def wal_is_safe(version: tuple[int, ...]) -> bool:
+    """Tell whether the SQLite version is free of the WAL-reset bug.
+
+    In the others, connections that write at the same time may corrupt a WAL database
+    (https://sqlite.org/wal.html#walresetbug).
+    """
+    return (
+        version >= (3, 53)
+        or (3, 51, 3) <= version < (3, 52)  # 3.52.0 was withdrawn
+        or version[:3] in {(3, 44, 6), (3, 50, 7)}
+    )
+
+
+def _path(url: str) -> Path:
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or url in (prefix, prefix + ":memory:"):
+        # The URL itself is not shown: of another database, it may hold a password.
+        raise StartError(
+            "DATABASE_URL must be sqlite:/// and the path of a file,"
+            " such as sqlite:///messages.db or sqlite:////data/messages.db."
+        )
+    return APP_FOLDER / url.removeprefix(prefix)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+        raise  # a mistake of ours, not a state of the database
+    except sqlite3.Error as error:
+        name = str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))
+        log.error("SQLite: %s (%s)", error, name)  # noqa: TRY400  # the cause is all in the text
+        raise DatabaseUnavailable(_reason(name)) from error
+
+
+def _reason(name: str) -> str:
+    """Put SQLite's extended error code into the client's words."""
+    for prefix, reason in (
+        ("SQLITE_FULL", "its disk is full"),
+        ("SQLITE_BUSY", "it is busy"),
+        ("SQLITE_LOCKED", "it is busy"),
+        ("SQLITE_READONLY", "it is read-only"),
+        ("SQLITE_CANTOPEN", "it cannot be opened"),
+        ("SQLITE_IOERR", "its disk fails"),
+    ):
+        if name.startswith(prefix):
+            return reason
+    return "it fails"
