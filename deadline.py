@@ -1,0 +1,105 @@
+"""A deadline for all that an HTTP client does on the network.
+
+The timeouts of httpx2, on which the OpenAI client is built, bound each single read; a server that
+sends a byte now and then can make a call last for ever. Here every connect, read and write gets
+only what is left until the deadline of the thread that asks.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from ssl import SSLContext
+
+import httpcore2
+import httpx2
+
+# What one write may hold: the time that is left is looked at between two of them.
+WRITE_BYTES = 65_536
+
+_deadline: ContextVar[float] = ContextVar("deadline")
+
+
+@contextmanager
+def network_deadline(deadline: float) -> Iterator[None]:
+    """Fail what the block does on the network once `time.monotonic()` has passed `deadline`.
+
+    Only clients that `bound_by_deadline` was called for heed it. They raise `httpx2.ReadTimeout`,
+    `WriteTimeout` or `ConnectTimeout`.
+    """
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def bound_by_deadline(client: httpx2.Client) -> None:
+    """Make `client`, its proxies' connections included, heed `network_deadline`."""
+    # httpcore2 takes a backend of one's own, but httpx2 has no way to hand one through.
+    for transport in {client._transport, *client._mounts.values()}:
+        if isinstance(transport, httpx2.HTTPTransport):
+            pool = transport._pool
+            pool._network_backend = _DeadlineBackend(pool._network_backend)
+
+
+def _left(
+    timeout: float | None,
+    error: type[httpcore2.TimeoutException],
+) -> float | None:
+    """Return the seconds that an operation may take: its own timeout or less."""
+    deadline = _deadline.get(None)
+    if deadline is None:
+        return timeout
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise error("the deadline has passed")
+    return left if timeout is None else min(timeout, left)
+
+
+class _DeadlineStream(httpcore2.NetworkStream):
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, httpcore2.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), WRITE_BYTES):
+            left = _left(timeout, httpcore2.WriteTimeout)
+            self._stream.write(buffer[start : start + WRITE_BYTES], left)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.NetworkStream:
+        left = _left(timeout, httpcore2.ConnectTimeout)
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)
+
+
+class _DeadlineBackend(httpcore2.NetworkBackend):
+    def __init__(self, backend: httpcore2.NetworkBackend) -> None:
+        self._backend = backend
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        left = _left(timeout, httpcore2.ConnectTimeout)
+        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
+        return _DeadlineStream(stream)
+
+    def sleep(self, seconds: float) -> None:
+        self._backend.sleep(seconds)

@@ -1,0 +1,236 @@
+"""The interviewer's next words, from an OpenAI model.
+
+Knows the provider and nothing of interviews. Whatever goes wrong is an `LLMError`.
+"""
+
+import logging
+import os
+import random
+import re
+import time
+from collections.abc import Iterable
+from itertools import pairwise
+from threading import Lock
+from typing import Literal, TypedDict
+
+import openai
+from openai import DefaultHttpxClient, OpenAI
+from openai.types.chat import ChatCompletion
+
+from config import Config
+from deadline import bound_by_deadline, network_deadline
+from errors import ApiError
+
+log = logging.getLogger(__name__)
+
+# As many tries as the client would make by itself. It is not left to the client, because that
+# sleeps as long as the server's Retry-After says, past any deadline.
+TRIES = 3
+
+# Seconds before the first retry; doubled for each further one, up to a quarter less by chance.
+FIRST_BACKOFF = 0.5
+
+# Statuses that another try may mend.
+RETRIED_STATUSES = frozenset({408, 409, 429})
+
+# Codes of a 429 that waiting does not mend.
+PERMANENT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+
+
+class ChatMessage(TypedDict):
+    """A message as the model reads it."""
+
+    role: Literal["system", "assistant", "user"]
+    content: str
+
+
+class LLMError(ApiError):
+    """The model gave no whole answer.
+
+    `kind` says why in one word of a fixed set, `detail` for the log; neither holds a key or any
+    of the conversation.
+    """
+
+    status = 500
+    sentence = "Failed to get response from AI"
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.detail = detail
+
+
+class _Passing(LLMError):
+    """A failure that another try may mend, after at least `wait` seconds."""
+
+    def __init__(self, kind: str, detail: str, wait: float | None = None) -> None:
+        super().__init__(kind, detail)
+        self.wait = wait
+
+
+class _NoSuchModel(LLMError):
+    """The model does not exist, or does not any more."""
+
+
+class LLM:
+    """The models of `OPENAI_MODEL`, behind one client for each process."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._models = config.openai_model
+        self._lock = Lock()
+        self._client: OpenAI | None = None
+        self._pid = 0
+
+    def answer(self, messages: Iterable[ChatMessage], deadline: float) -> str:
+        """Return the model's next message.
+
+        Args:
+            messages: The conversation, oldest first.
+            deadline: When to give up, in seconds of `time.monotonic()`.
+
+        Raises:
+            LLMError: There is no whole answer, or none in time. The cause is in the log.
+
+        """
+        conversation = list(messages)
+        try:
+            return self._answer_of_first_model(conversation, deadline)
+        except LLMError as error:
+            log.error("The model gave no answer: %s (%s)", error.kind, error.detail)  # noqa: TRY400
+            raise
+
+    def close(self) -> None:
+        """Close the connections that are kept for the next call."""
+        with self._lock:
+            if self._client is not None and self._pid == os.getpid():
+                self._client.close()
+            self._client = None
+
+    def _answer_of_first_model(self, messages: list[ChatMessage], deadline: float) -> str:
+        models = self._models
+        for model, following in pairwise(models):
+            try:
+                return self._answer_with_retries(model, messages, deadline)
+            except _NoSuchModel as error:
+                log.warning(
+                    "Model %s does not exist (%s); going on with %s", model, error.detail, following
+                )
+                # It will not come back: later calls of this process begin with the next one.
+                self._models = models[models.index(following) :]
+        return self._answer_with_retries(models[-1], messages, deadline)
+
+    def _answer_with_retries(self, model: str, messages: list[ChatMessage], deadline: float) -> str:
+        backoff = FIRST_BACKOFF
+        for _ in range(TRIES - 1):
+            try:
+                return self._ask(model, messages, deadline)
+            except _Passing as error:
+                wait = backoff * random.uniform(0.75, 1)  # noqa: S311  # no secret hangs on it
+                if error.wait is not None:
+                    wait = max(wait, error.wait)
+                if time.monotonic() + wait >= deadline:
+                    raise
+                time.sleep(wait)
+                backoff *= 2
+        return self._ask(model, messages, deadline)
+
+    def _ask(self, model: str, messages: list[ChatMessage], deadline: float) -> str:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise LLMError("timeout", "the deadline has passed")
+        try:
+            with network_deadline(deadline):
+                # The client's door for raw requests: `chat.completions.create` walks through every
+                # message in Python before it sends them, some 0.2 ms each.
+                completion: object = self._of_this_process().post(
+                    "/chat/completions",
+                    cast_to=ChatCompletion,
+                    body={"model": model, "messages": messages},
+                    options={"timeout": left, "max_retries": 0},
+                )
+        except openai.APIStatusError as error:
+            raise _status_error(error) from None
+        except openai.APITimeoutError:
+            raise _Passing("timeout", "the provider took too long") from None
+        except openai.APIConnectionError as error:
+            raise _Passing("connection", type(error.__cause__).__name__) from None
+        # Not only the client's own errors: broken JSON, say, surfaces as a ValueError. Their texts
+        # may quote what was sent, the key included, so that only their type is told.
+        except Exception as error:
+            raise LLMError("bad_answer", type(error).__name__) from None
+        return _whole_text(completion)
+
+    def _of_this_process(self) -> OpenAI:
+        """Return the one client: shared by threads, but never across a fork.
+
+        Two processes that inherit one client share its connections, and each gets answers that
+        were meant for the other.
+        """
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                http_client = DefaultHttpxClient(follow_redirects=False)
+                bound_by_deadline(http_client)
+                self._client = OpenAI(
+                    api_key=self._config.openai_api_key,
+                    base_url=self._config.openai_base_url or "https://api.openai.com/v1",
+                    http_client=http_client,
+                )
+                self._pid = os.getpid()
+            return self._client
+
+
+def _status_error(error: openai.APIStatusError) -> LLMError:
+    """Sort an HTTP error of the provider by what helps against it."""
+    # A code is a word like "insufficient_quota"; anything else stays out of the log.
+    code = error.code if re.fullmatch(r"[a-z0-9_.-]{1,64}", str(error.code)) else "no code"
+    detail = f"status {error.status_code}, {code}"
+    # Some compatible servers send no code; a 404 that is not even JSON comes from a gateway.
+    not_found = error.status_code == 404 and isinstance(error.body, dict)
+    if not_found or code == "model_not_found":
+        return _NoSuchModel("no_such_model", detail)
+    if error.status_code in (401, 403):
+        return LLMError("refused_key", detail)
+    if code in PERMANENT_CODES or error.type == "insufficient_quota":
+        return LLMError("no_quota", detail)
+    if error.status_code in RETRIED_STATUSES or error.status_code >= 500:
+        kind = "rate_limit" if error.status_code == 429 else "provider"
+        return _Passing(kind, detail, _retry_after(error.response.headers.get("Retry-After")))
+    return LLMError("provider", detail)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the header's seconds; its other form, a date, is left to our own backoff."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return seconds if seconds >= 0 else None
+
+
+def _whole_text(completion: object) -> str:
+    """Return the answer's text if it is all there.
+
+    The client does not validate what a server sends: it may be a completion with any part missing
+    or of another type, or no completion at all.
+    """
+    try:
+        choice = completion.choices[0]  # type: ignore[attr-defined]
+        finish_reason, message = choice.finish_reason, choice.message
+        text, refusal = message.content, message.refusal
+    except (AttributeError, IndexError, KeyError, TypeError):
+        raise LLMError("bad_answer", "no completion") from None
+    if refusal:
+        raise LLMError("refusal", "the model refused")
+    if finish_reason != "stop":
+        known = finish_reason in ("length", "content_filter", "tool_calls", "function_call")
+        raise LLMError("not_whole", f"finish_reason {finish_reason if known else 'unknown'}")
+    if not isinstance(text, str) or not text.strip():
+        raise LLMError("blank", "no text")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise LLMError("bad_answer", "half a character") from None
+    if "\0" in text:
+        raise LLMError("bad_answer", "a NUL character")
+    return text

@@ -1,0 +1,294 @@
+"""A scripted interviewer that speaks the OpenAI chat completions protocol on loopback.
+
+For a first try without a key, for the tests and for measuring: it answers at once, costs nothing,
+says the same each time, and misbehaves when it is told to. `python rehearsal.py --help` starts it
+by itself.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
+from typing import Any
+
+# What is said to the applicant's nth message; the first is the opening, the last the closing.
+SCRIPT = (
+    "Hello, and thank you for coming. This is a rehearsal: the questions are written down"
+    " beforehand, and no AI is asked. To begin with, please tell me a little about yourself.",
+    "What piece of work are you most proud of, and what was your own part in it?",
+    "Tell me about something that went wrong. What did you do then?",
+    "How do you like to work with other people?",
+    "What would you like to know from us?",
+    "That was my last question. Thank you for your time and insights.",
+)
+
+# Requests that are kept to be looked at.
+KEPT_REQUESTS = 1000
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a request is answered. The default is well: at once, whole, by the script."""
+
+    delay: float = 0.0
+    """Seconds before the first byte."""
+
+    pace: float = 0.0
+    """Seconds between two bytes; 0: all at once."""
+
+    cut: int | None = None
+    """Bytes of the response after which the connection is closed; None: none."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    body: str | None = None
+    """The body as it is; None: a completion, or with an error's status `error`."""
+
+    error: tuple[str, str | None] = ("server_error", None)
+    """Type and code of an error's body."""
+
+    echo: bool = False
+    """Answer with what the applicant said last, in full, and not by the script."""
+
+    message: Json = field(default_factory=dict)
+    """What differs in the completion's message."""
+
+    finish_reason: str | None = "stop"
+
+
+FAULTS: dict[str, Behaviour] = {
+    "silence": Behaviour(delay=86_400),
+    "drip": Behaviour(pace=0.2),
+    "hang_up": Behaviour(cut=0),
+    "torn": Behaviour(cut=200),
+    "rate_limit": Behaviour(status=429, error=("requests", "rate_limit_exceeded")),
+    "rate_limit_for_long": Behaviour(
+        status=429, headers={"Retry-After": "60"}, error=("requests", "rate_limit_exceeded")
+    ),
+    "no_quota": Behaviour(status=429, error=("insufficient_quota", "insufficient_quota")),
+    "refused_key": Behaviour(status=401, error=("invalid_request_error", "invalid_api_key")),
+    "no_such_model": Behaviour(status=404, error=("invalid_request_error", "model_not_found")),
+    "overloaded": Behaviour(status=503),
+    "redirect": Behaviour(status=307, headers={"Location": "/v1/elsewhere"}),
+    "broken_json": Behaviour(body='{"choices": ['),
+    "html": Behaviour(headers={"Content-Type": "text/html"}, body="<h1>Welcome</h1>"),
+    "empty_object": Behaviour(body="{}"),
+    "list": Behaviour(body="[]"),
+    "null": Behaviour(body="null"),
+    "no_choices": Behaviour(body='{"choices": []}'),
+    "odd_types": Behaviour(body='{"choices": [{"message": 5, "finish_reason": {}}]}'),
+    "no_message": Behaviour(body='{"choices": [{"finish_reason": "stop"}]}'),
+    "null_content": Behaviour(message={"content": None}),
+    "list_content": Behaviour(message={"content": ["Hello"]}),
+    "blank": Behaviour(message={"content": " \n"}),
+    "nul": Behaviour(message={"content": "Hello\0"}),
+    "half_character": Behaviour(message={"content": "Hello \ud83d"}),
+    "cut_off": Behaviour(finish_reason="length"),
+    "filtered": Behaviour(finish_reason="content_filter"),
+    "unfinished": Behaviour(finish_reason=None),
+    "refusal": Behaviour(message={"content": None, "refusal": "I cannot help with that."}),
+    "refusal_with_text": Behaviour(message={"refusal": "I cannot help with that."}),
+}
+
+
+class Rehearsal:
+    """The server, in a thread of its own.
+
+    `requests` holds the bodies of the latest chat completions asked for, `keys` the API keys that
+    came with them, `gone` the models that are to be unknown, `default` how requests are answered.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.requests: deque[Json] = deque(maxlen=KEPT_REQUESTS)
+        self.keys: deque[str] = deque(maxlen=KEPT_REQUESTS)
+        self.gone: set[str] = set()
+        self.default = Behaviour()
+        self._next: deque[Behaviour] = deque()
+        self._lock = Lock()
+        self._stopping = Event()
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.rehearsal = self
+
+    @property
+    def url(self) -> str:
+        """What `OPENAI_BASE_URL` must be."""
+        return f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def start(self) -> "Rehearsal":
+        """Begin to answer."""
+        Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True, name="rehearsal"
+        ).start()
+        return self
+
+    def stop(self) -> None:
+        """Answer no more; whoever waits for an answer is hung up on."""
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def misbehave(self, *faults: str | Behaviour) -> None:
+        """Answer the next requests so, each by one of the faults, and well after that."""
+        self._next.extend(FAULTS[fault] if isinstance(fault, str) else fault for fault in faults)
+
+    def pause(self, seconds: float) -> bool:
+        """Wait, and tell whether the server still runs."""
+        if seconds <= 0:
+            return not self._stopping.is_set()
+        return not self._stopping.wait(seconds)
+
+    def behaviour_for(self, request: Json, key: str) -> Behaviour:
+        """Note the request, and return how to answer it."""
+        with self._lock:
+            self.requests.append(request)
+            self.keys.append(key)
+            if request["model"] in self.gone:
+                return FAULTS["no_such_model"]
+            return self._next.popleft() if self._next else self.default
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024
+    rehearsal: Rehearsal
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path != "/v1/chat/completions":
+            self._send(Behaviour(status=404, error=("not_found", None)), "no such path")
+            return
+        try:
+            request = json.loads(body)
+            conversation = [
+                (message["role"], message["content"]) for message in request["messages"]
+            ]
+            model = request["model"]
+        except (ValueError, LookupError, TypeError) as error:
+            self._send(Behaviour(status=400, error=("invalid_request_error", None)), repr(error))
+            return
+        key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        behaviour = self.server.rehearsal.behaviour_for(request, key)
+        if behaviour.status != 200:
+            # What a careless provider could say.
+            told = f"The key {key} and the message {conversation[-1][1]!r} are no good."
+            self._send(behaviour, told)
+            return
+        said = sum(role == "user" for role, _ in conversation)
+        answer = SCRIPT[min(said, len(SCRIPT) - 1)]
+        if behaviour.echo:
+            answer = f"You said: {conversation[-1][1]}"
+        self._send(behaviour, json.dumps(_completion(model, conversation, answer, behaviour)))
+
+    def _send(self, behaviour: Behaviour, text: str) -> None:
+        body = behaviour.body
+        if body is None and behaviour.status != 200:
+            kind, code = behaviour.error
+            body = json.dumps(
+                {"error": {"message": text, "type": kind, "param": None, "code": code}}
+            )
+        encoded = (text if body is None else body).encode()
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(encoded)),
+            **behaviour.headers,
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        response = f"HTTP/1.1 {behaviour.status} Rehearsed\r\n{head}\r\n".encode() + encoded
+        response = response[: behaviour.cut]
+        self.close_connection = behaviour.cut is not None
+        try:
+            if not self.server.rehearsal.pause(behaviour.delay):
+                self.close_connection = True
+                return
+            if not behaviour.pace:
+                self.wfile.write(response)
+                return
+            for byte in response:
+                self.wfile.write(bytes([byte]))
+                if not self.server.rehearsal.pause(behaviour.pace):
+                    break
+        except OSError:
+            self.close_connection = True  # the client has gone
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's own
+        """Say nothing of single requests."""
+
+
+def _completion(
+    model: str, conversation: list[tuple[str, str]], answer: str, behaviour: Behaviour
+) -> Json:
+    # About four characters a token.
+    prompt_tokens = sum(len(content) for _, content in conversation) // 4
+    completion_tokens = len(answer) // 4
+    return {
+        "id": "chatcmpl-rehearsal",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {
+                    "role": "assistant",
+                    "content": answer,
+                    "refusal": None,
+                    **behaviour.message,
+                },
+                "finish_reason": behaviour.finish_reason,
+            }
+        ],
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        },
+    }
+
+
+def stand_in_for_openai() -> None:
+    """Start a rehearsal, say so, and let this process and its children take it for OpenAI."""
+    rehearsal = Rehearsal().start()
+    os.environ["OPENAI_API_KEY"] = "rehearsal"
+    os.environ["OPENAI_BASE_URL"] = rehearsal.url
+    print(
+        "There is no OPENAI_API_KEY: a REHEARSAL interviewer answers, from a script, without AI.\n"
+        "Put your key into .env to let OpenAI answer.",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description="A scripted stand-in for the OpenAI API.")
+    parser.add_argument("--port", type=int, default=8001, help="on 127.0.0.1 (default: 8001)")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--fault", choices=sorted(FAULTS), help="answer everything so")
+    options = parser.parse_args()
+
+    rehearsal = Rehearsal(options.port)
+    rehearsal.default = FAULTS[options.fault] if options.fault else Behaviour(delay=options.delay)
+    rehearsal.start()
+    print(f"OPENAI_BASE_URL={rehearsal.url}", flush=True)
+    try:
+        Event().wait()
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
