@@ -1,0 +1,330 @@
+"""What a turn of an interview is: what is stored when, and what the model is asked.
+
+Knows neither HTTP nor SQL. The protocol, which holds for any number of threads and processes:
+
+- What an applicant says is stored before the model is asked. Until it is answered it is open.
+- What is said while a message is open is joined to it; said twice in a row, it counts once.
+- An answer is stored only if nothing was stored since the model was asked; otherwise the answer
+  that was stored meanwhile is taken, or the model is asked again.
+
+So a transcript always alternates, no process needs to know of another, no lock is held while the
+model thinks, and what a killed process leaves behind is an open message like any other.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from itertools import groupby
+from threading import Lock
+from typing import Literal, NamedTuple
+
+from config import Config
+from db import Applicant, Database, InterviewKey, Message, Messages, Role
+from errors import AlreadyStarted, Finished, KeyReused, NotStarted, TranscriptFull
+from llm import LLM, ChatMessage, LLMError
+
+# Between what an applicant says in several messages before the interviewer answers.
+JOINT = "\n\n"
+
+Status = Literal["uninitiated", "started", "finished"]
+
+
+class TranscriptMessage(NamedTuple):
+    """A message as recruiters read it: all that one side said in its turn.
+
+    `role` is `system` for the prompt, which is first, and for the interviewer, `user` for the
+    applicant. `timestamp` is UTC, `YYYY-MM-DD HH:MM:SS`.
+    """
+
+    id: int
+    content: str
+    timestamp: str
+    role: Role
+
+
+class Interviews:
+    """All interviews: the applicants' turns, and what recruiters ask about them."""
+
+    def __init__(self, database: Database, llm: LLM, config: Config) -> None:
+        self._database = database
+        self._llm = llm
+        self._config = config
+        self._calls = _SharedCalls()
+
+    def start(
+        self, interview: InterviewKey, prompt: str, idempotency_key: str | None = None
+    ) -> str:
+        """Start the interview and return the interviewer's opening.
+
+        Raises:
+            AlreadyStarted: It is started, and not by a request with this key.
+            KeyReused: The key came with another request before.
+            LLMError: The model did not answer; nothing is stored.
+
+        """
+        deadline = time.monotonic() + self._config.reply_deadline
+        while True:
+            with self._database.reading() as messages:
+                opening = _opening_by_key(messages, interview, prompt, idempotency_key)
+            if opening is not None:
+                return opening
+            opening, is_ours = self._calls.share(
+                (interview, prompt),
+                partial(self._open, interview, prompt, idempotency_key, deadline),
+                deadline,
+            )
+            if is_ours and opening is not None:
+                return opening
+
+    def _open(
+        self, interview: InterviewKey, prompt: str, idempotency_key: str | None, deadline: float
+    ) -> str | None:
+        """Ask for the opening and store it with the prompt; None if another start was faster."""
+        opening = self._llm.answer([{"role": "system", "content": prompt}], deadline)
+        with self._database.transaction() as messages:
+            stored = messages.of(interview)
+            if _is_started(stored):
+                return None
+            # What a failed start left in an older file are places for these two: a prompt whose
+            # interview never began, or empty messages in front of what the applicant wrote.
+            prompt_place, opening_place = (*stored[:2], None, None)[:2]
+            prompt_id = _put(messages, interview, prompt_place, prompt)
+            _put(messages, interview, opening_place, opening, self._is_closing(opening))
+            if idempotency_key is not None:
+                messages.remember_key(interview, idempotency_key, prompt_id)
+        return opening
+
+    def reply(self, interview: InterviewKey, text: str, idempotency_key: str | None = None) -> str:
+        """Take what the applicant says and return the interviewer's answer.
+
+        Raises:
+            NotStarted: There is no such interview.
+            Finished: The interviewer has closed it.
+            TranscriptFull: The text does not fit into the transcript.
+            KeyReused: The key came with another request before.
+            LLMError: The model did not answer; the text is stored and open.
+
+        """
+        deadline = time.monotonic() + self._config.reply_deadline
+        with self._database.transaction() as messages:
+            history = messages.of(interview)
+            message = self._take(messages, interview, history, text, idempotency_key)
+        while True:
+            answer = _answer_to(message, history)
+            if answer is not None:
+                return answer
+            # Whoever has the same history in front of it asks the model the same.
+            newest = history[-1]
+            answer, _ = self._calls.share(
+                (interview, newest.id),
+                partial(self._answer, interview, history, deadline),
+                deadline,
+            )
+            if answer is not None:
+                return answer
+            with self._database.reading() as messages:
+                history = messages.of(interview)
+
+    def _take(
+        self,
+        messages: Messages,
+        interview: InterviewKey,
+        history: list[Message],
+        text: str,
+        idempotency_key: str | None,
+    ) -> Message:
+        """Store the applicant's text, unless it is stored, and return the message that has it.
+
+        The history grows by what is stored.
+        """
+        if not _is_started(history):
+            raise NotStarted
+        if idempotency_key is not None:
+            known = _message_by_key(messages, interview, history, idempotency_key)
+            if known is not None:
+                if known.role != "user" or known.content != text:
+                    raise KeyReused
+                return known
+        if any(message.is_finished for message in history):
+            raise Finished
+        message = _said_again(history, text)
+        if message is None:
+            length = sum(len(message.content) for message in history) + len(text)
+            if length > self._config.max_transcript_chars:
+                raise TranscriptFull(
+                    f"The interview would exceed {self._config.max_transcript_chars} characters."
+                )
+            message = messages.add(interview, "user", text)
+            history.append(message)
+        if idempotency_key is not None:
+            messages.remember_key(interview, idempotency_key, message.id)
+        return message
+
+    def _answer(
+        self, interview: InterviewKey, history: list[Message], deadline: float
+    ) -> str | None:
+        """Ask for the answer to the open message and store it; None if the history has changed."""
+        answer = self._llm.answer(_conversation(history), deadline)
+        with self._database.transaction() as messages:
+            if messages.last_id(interview) != history[-1].id:
+                return None
+            messages.add(interview, "system", answer, is_finished=self._is_closing(answer))
+        return answer
+
+    def _is_closing(self, content: str) -> bool:
+        return self._config.closing_phrase.casefold() in content.casefold()
+
+    def transcript(self, interview: InterviewKey) -> list[TranscriptMessage]:
+        """Return what was said, prompt first and strictly alternating; empty if nothing was."""
+        with self._database.reading() as messages:
+            return _transcript(messages.of(interview))
+
+    def status(self, interview: InterviewKey) -> Status:
+        """Return how far the interview is."""
+        with self._database.reading() as messages:
+            history = messages.of(interview)
+        if not _is_started(history):
+            return "uninitiated"
+        return "finished" if any(message.is_finished for message in history) else "started"
+
+    def applicants(self, access_key: str) -> list[Applicant]:
+        """Return everyone with an interview under the access key."""
+        with self._database.reading() as messages:
+            return messages.applicants(access_key)
+
+    def finished(self, access_key: str) -> list[Applicant]:
+        """Return everyone whose interview under the access key is finished."""
+        with self._database.reading() as messages:
+            return messages.finished(access_key)
+
+    def close(self) -> None:
+        """Close the connections to database and model."""
+        self._database.close()
+        self._llm.close()
+
+
+class _SharedCalls:
+    """The model calls under way in this process: who asks the same waits for the same answer."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._under_way: dict[Hashable, Future[str | None]] = {}
+
+    def share(
+        self, question: Hashable, call: Callable[[], str | None], deadline: float
+    ) -> tuple[str | None, bool]:
+        """Return the call's result, and whether it was ours or another thread's.
+
+        A failed call fails for all who share it.
+        """
+        with self._lock:
+            future = self._under_way.get(question)
+            is_ours = future is None
+            if future is None:
+                future = self._under_way[question] = Future()
+        if not is_ours:
+            try:
+                return future.result(max(0.0, deadline - time.monotonic())), False
+            except TimeoutError:
+                raise LLMError("timeout", "the call that was shared took too long") from None
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._under_way[question]
+        return future.result(), True
+
+
+def _put(
+    messages: Messages,
+    interview: InterviewKey,
+    place: Message | None,
+    content: str,
+    is_finished: bool = False,
+) -> int:
+    """Store what the interviewer's side says, in its place if it has one, and return its id."""
+    if place is None:
+        return messages.add(interview, "system", content, is_finished=is_finished).id
+    messages.rewrite(place.id, content, is_finished=is_finished)
+    return place.id
+
+
+def _is_started(history: Sequence[Message]) -> bool:
+    """Tell whether the interviewer has said anything; the first message is the prompt."""
+    return any(message.role == "system" and message.content for message in history[1:])
+
+
+def _opening_by_key(
+    messages: Messages, interview: InterviewKey, prompt: str, idempotency_key: str | None
+) -> str | None:
+    """Return the opening if the interview was started by this very request, None if not at all."""
+    history = messages.of(interview)
+    if idempotency_key is not None:
+        known = _message_by_key(messages, interview, history, idempotency_key)
+        if known is not None:
+            if known is not history[0] or known.content != prompt:
+                raise KeyReused
+            return history[1].content
+    if _is_started(history):
+        raise AlreadyStarted
+    return None
+
+
+def _message_by_key(
+    messages: Messages, interview: InterviewKey, history: Iterable[Message], idempotency_key: str
+) -> Message | None:
+    id_ = messages.message_of_key(interview, idempotency_key)
+    return next((message for message in history if message.id == id_), None)
+
+
+def _said_again(history: Sequence[Message], text: str) -> Message | None:
+    """Return the open message's newest part if the text repeats it, or the message as a whole."""
+    *_, turn = _turns(history)
+    newest = turn[-1]
+    if newest.role == "user" and text in (newest.content, _joined(turn)):
+        return newest
+    return None
+
+
+def _answer_to(message: Message, history: Iterable[Message]) -> str | None:
+    """Return what the interviewer said after the applicant's message."""
+    return next(
+        (later.content for later in history if later.id > message.id and later.role == "system"),
+        None,
+    )
+
+
+def _turns(history: Sequence[Message]) -> list[list[Message]]:
+    """Group the messages by who speaks; the prompt, first, is for itself."""
+    spoken = groupby(history[1:], key=lambda message: message.role)
+    return [list(history[:1]), *(list(turn) for _, turn in spoken)] if history else []
+
+
+def _joined(turn: Iterable[Message]) -> str:
+    """Return the turn's text. What stands there twice in a row was sent again, not said again."""
+    return JOINT.join(content for content, _ in groupby(message.content for message in turn))
+
+
+def _transcript(history: Sequence[Message]) -> list[TranscriptMessage]:
+    return [
+        TranscriptMessage(turn[0].id, _joined(turn), turn[0].date_created[:19], turn[0].role)
+        for turn in _turns(history)
+    ]
+
+
+def _conversation(history: Sequence[Message]) -> list[ChatMessage]:
+    """Return the history as the model reads it.
+
+    It only ever grows at the end, so that the provider can cache what it has read before.
+    """
+    prompt, *spoken = _transcript(history)
+    conversation: list[ChatMessage] = [{"role": "system", "content": prompt.content}]
+    for message in spoken:
+        role: Literal["assistant", "user"] = "user" if message.role == "user" else "assistant"
+        if message.content:
+            conversation.append({"role": role, "content": message.content})
+    return conversation
