@@ -1,0 +1,61 @@
+"""What the tests share: a rehearsal interviewer, and the app in front of a fresh database."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Importing app.py makes an app of the environment; it must not touch a developer's own files.
+os.environ["OPENAI_API_KEY"] = "key-of-the-environment"
+os.environ["DATABASE_URL"] = f"sqlite:///{tempfile.mkdtemp()}/imported.db"
+
+from api import Api, over_flask
+from app import create_app
+from config import Config
+from rehearsal import Rehearsal
+
+API_KEY = "sk-secret-of-the-tests"
+
+
+@pytest.fixture
+def rehearsal() -> Iterator[Rehearsal]:
+    rehearsal = Rehearsal().start()
+    yield rehearsal
+    rehearsal.stop()
+
+
+@pytest.fixture
+def database_path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "messages.db"
+
+
+@pytest.fixture
+def config(rehearsal: Rehearsal, database_path: Path) -> Config:
+    return Config(
+        openai_api_key=API_KEY,
+        openai_base_url=rehearsal.url,
+        database_url=f"sqlite:///{database_path}",
+    )
+
+
+@pytest.fixture
+def make_api(config: Config) -> Iterator[Callable[..., Api]]:
+    """Make the API with settings that differ; each call is a new process, as it were."""
+    apps = []
+
+    def make(**settings: Any) -> Api:
+        app = create_app(Config(**{**vars(config), **settings}))
+        apps.append(app)
+        return over_flask(app.test_client())
+
+    yield make
+    for app in apps:
+        app.extensions["interviews"].close()
+
+
+@pytest.fixture
+def api(make_api: Callable[..., Api]) -> Api:
+    return make_api()

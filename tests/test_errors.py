@@ -1,0 +1,27 @@
+"""Unexpected errors."""
+
+import logging
+
+import pytest
+from app import create_app
+from api import over_flask
+from config import Config
+
+
+def test_an_unexpected_error_is_told_without_its_cause_and_logged_with_it(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(config)
+
+    @app.get("/broken/<name>")
+    def broken(name: str) -> str:
+        raise RuntimeError("the cause")
+
+    answer = over_flask(app.test_client()).get("/broken/Ana")
+    assert (answer.status, answer.body) == (500, {"error": "Internal server error"})
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "/broken/<name>" in record.getMessage()
+    assert "Ana" not in record.getMessage()
+    assert record.exc_info is not None
+    assert "the cause" in str(record.exc_info[1])
+    app.extensions["interviews"].close()
