@@ -191,13 +191,17 @@ def _json_object() -> Json:
 
     Raises:
         BadJson: It is no JSON object. NaN and Infinity are no JSON either.
+        RequestEntityTooLarge: It is larger than `MAX_BODY_BYTES`.
         UnsupportedMediaType: It does not claim to be JSON.
 
     """
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
+    data = request.get_data()
+    # A body without a length is cut at the limit; only reading on tells that there was more.
+    request.stream.read(1)
     try:
-        body = json.loads(request.get_data().decode("utf-8-sig"), parse_constant=_refuse_constant)
+        body = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise BadJson("The body is not valid JSON.") from None
     if not isinstance(body, dict):

@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 # Seconds that a starting worker waits for another one that is migrating a large file.
 MIGRATION_TIMEOUT = 600.0
 
+# Errors after which a connection is as good as before. It must be kept: on a full disk it still
+# reads, while a new one might not even open.
+PASSING_ERRORS = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR")
+
 Role = Literal["system", "user"]
 
 
@@ -207,14 +211,14 @@ class Database:
             connection = self._idle.pop()
         except IndexError:
             connection = connect(self._path, self._lock_timeout)
-        sound = True
+        keep = True
         try:
             yield connection
-        except sqlite3.Error:
-            sound = False  # whatever happened to it, the next one is a new one
+        except sqlite3.Error as error:
+            keep = _error_name(error).startswith(PASSING_ERRORS)
             raise
         finally:
-            if sound and not connection.in_transaction:
+            if keep and not connection.in_transaction:
                 self._idle.append(connection)
             else:
                 connection.close()
@@ -309,13 +313,18 @@ def _translated_errors() -> Iterator[None]:
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
         raise  # a mistake of ours, not a state of the database
     except sqlite3.Error as error:
-        name = str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))
+        name = _error_name(error)
         log.error("SQLite: %s (%s)", error, name)  # noqa: TRY400  # the cause is all in the text
         raise DatabaseUnavailable(_reason(name)) from error
 
 
+def _error_name(error: sqlite3.Error) -> str:
+    """Return the extended error code's name, such as SQLITE_IOERR_WRITE."""
+    return str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))
+
+
 def _reason(name: str) -> str:
-    """Put SQLite's extended error code into the client's words."""
+    """Put an error code's name into the client's words."""
     for prefix, reason in (
         ("SQLITE_FULL", "its disk is full"),
         ("SQLITE_BUSY", "it is busy"),

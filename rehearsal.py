@@ -140,6 +140,10 @@ class Rehearsal:
         """Answer the next requests so, each by one of the faults, and well after that."""
         self._next.extend(FAULTS[fault] if isinstance(fault, str) else fault for fault in faults)
 
+    def behave(self) -> None:
+        """Answer well from now on, whatever `misbehave` has asked for."""
+        self._next.clear()
+
     def pause(self, seconds: float) -> bool:
         """Wait, and tell whether the server still runs."""
         if seconds <= 0:
@@ -160,6 +164,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
     rehearsal: Rehearsal
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that hang up."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from api import ANA, PROMPT, Api, Applicant
 from rehearsal import SCRIPT, Behaviour, Rehearsal
 

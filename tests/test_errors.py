@@ -3,8 +3,9 @@
 import logging
 
 import pytest
-from app import create_app
+
 from api import over_flask
+from app import create_app
 from config import Config
 
 

@@ -1,0 +1,109 @@
+"""The service as it is deployed: gunicorn in processes of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from api import Api, over_http
+
+APP_FOLDER = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Gunicorn:
+    """`gunicorn app:app` on a port of its own, with a log that can be read."""
+
+    def __init__(self, log: Path, settings: dict[str, str], *arguments: str) -> None:
+        self.port = free_port()
+        self.log = log
+        self._settings = settings
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Gunicorn":
+        """Start it, and return once it answers."""
+        self.spawn()
+        return self.answering()
+
+    def answering(self) -> "Gunicorn":
+        """Wait until it answers."""
+        for _ in range(600):
+            try:
+                httpx2.get(f"http://127.0.0.1:{self.port}/")
+            except httpx2.TransportError:
+                time.sleep(0.05)
+            else:
+                return self
+        raise AssertionError(self.log.read_text())
+
+    def spawn(self) -> None:
+        """Start it, come what may."""
+        # Settings that are blank count as unset, and are not filled in from a developer's .env.
+        environment = {"OPENAI_MODEL": "", "CLOSING_PHRASE": "", "PATH": os.environ["PATH"]}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "gunicorn", "app:app"),
+                    *("--no-control-socket", "--bind", f"127.0.0.1:{self.port}"),
+                    *self._arguments,
+                ],
+                cwd=APP_FOLDER,
+                env={**environment, **self._settings},
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait(self) -> int:
+        """Wait for it to end, and return its status."""
+        assert self._process is not None
+        return self._process.wait(30)
+
+    def workers(self) -> list[int]:
+        assert self._process is not None
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self._process.pid)],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        return [int(pid) for pid in listed.stdout.split()]
+
+    def kill(self) -> None:
+        """Kill all of it at once, as a power cut would."""
+        assert self._process is not None
+        # The master first, so that it starts no new workers.
+        workers = self.workers()
+        self._process.kill()
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    @contextmanager
+    def api(self) -> Iterator[Api]:
+        limits = httpx2.Limits(max_connections=100)
+        with httpx2.Client(
+            base_url=f"http://127.0.0.1:{self.port}", timeout=30, limits=limits
+        ) as client:
+            yield over_http(client)

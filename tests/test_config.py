@@ -1,0 +1,80 @@
+"""The settings: defaults, and what is refused at the start."""
+
+import dataclasses
+
+import pytest
+
+from config import Config, StartError, load
+
+KEY = {"OPENAI_API_KEY": "sk-a"}
+
+
+def test_with_a_key_alone_everything_has_its_default() -> None:
+    assert load(KEY) == Config(openai_api_key="sk-a")
+
+
+def test_a_blank_setting_counts_as_unset() -> None:
+    blank = {field.name.upper(): "  " for field in dataclasses.fields(Config)}
+    assert load({**blank, **KEY}) == Config(openai_api_key="sk-a")
+
+
+def test_every_setting_is_read() -> None:
+    assert load(
+        {
+            "OPENAI_API_KEY": " sk-a\n",
+            "OPENAI_BASE_URL": "http://127.0.0.1:8001/v1",
+            "OPENAI_MODEL": "gpt-4o-mini, gpt-5-mini",
+            "REPLY_DEADLINE": "12.5",
+            "CLOSING_PHRASE": "Good bye",
+            "DATABASE_URL": "sqlite:////data/messages.db",
+            "DATABASE_LOCK_TIMEOUT": "2",
+            "MAX_PROMPT_CHARS": "1",
+            "MAX_MESSAGE_CHARS": "2",
+            "MAX_KEY_CHARS": "3",
+            "MAX_TRANSCRIPT_CHARS": "4",
+            "MAX_BODY_BYTES": "5",
+            "PORT": "6",
+        }
+    ) == Config(
+        openai_api_key="sk-a",
+        openai_base_url="http://127.0.0.1:8001/v1",
+        openai_model=("gpt-4o-mini", "gpt-5-mini"),
+        reply_deadline=12.5,
+        closing_phrase="Good bye",
+        database_url="sqlite:////data/messages.db",
+        database_lock_timeout=2,
+        max_prompt_chars=1,
+        max_message_chars=2,
+        max_key_chars=3,
+        max_transcript_chars=4,
+        max_body_bytes=5,
+        port=6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REPLY_DEADLINE", "soon"),
+        ("REPLY_DEADLINE", "0"),
+        ("REPLY_DEADLINE", "-1"),
+        ("REPLY_DEADLINE", "nan"),
+        ("REPLY_DEADLINE", "inf"),
+        ("MAX_MESSAGE_CHARS", "0"),
+        ("MAX_MESSAGE_CHARS", "-5"),
+        ("MAX_MESSAGE_CHARS", "1e4"),
+        ("MAX_MESSAGE_CHARS", "9" * 5000),
+        ("OPENAI_MODEL", ","),
+        ("PORT", "http"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
+    with pytest.raises(StartError, match=name):
+        load({**KEY, name: value})
+
+
+@pytest.mark.parametrize("key", ["", " ", "sk-ä", "sk-a\nb"])
+def test_a_key_that_is_none_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(StartError, match="OPENAI_API_KEY") as caught:
+        load({"OPENAI_API_KEY": key})
+    assert "sk-" not in str(caught.value)

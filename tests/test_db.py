@@ -1,0 +1,221 @@
+"""The database: what is promised for a commit, what a query costs, what happens when it fails."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import db
+from api import ANA, PROMPT, Api
+from config import APP_FOLDER, Config, StartError
+from db import Database, InterviewKey, connect, open_database, wal_is_safe
+from errors import DatabaseUnavailable
+from rehearsal import SCRIPT
+
+sqlite3 = vars(db)["sqlite3"]  # whichever it is
+KEY = InterviewKey("job-1", "Ana", "ana@example.com")
+
+
+@pytest.fixture
+def database(config: Config) -> Database:
+    return open_database(config)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_safe"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 5), False),
+        ((3, 44, 6), True),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 52, 0), False),
+        ((3, 53, 0), True),
+        ((4, 0, 0), True),
+    ],
+)
+def test_wal_is_used_only_where_it_cannot_corrupt(version: tuple[int, ...], is_safe: bool) -> None:
+    assert wal_is_safe(version) == is_safe
+
+
+@pytest.mark.parametrize(("is_safe", "journal"), [(True, "wal"), (False, "truncate")])
+def test_a_commit_survives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_safe: bool, journal: str
+) -> None:
+    monkeypatch.setattr(db, "wal_is_safe", lambda _: is_safe)
+    for _ in range(2):
+        connection = connect(tmp_path / "messages.db", 1)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == (journal,)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        connection.close()
+
+
+def test_a_wal_file_goes_back_to_a_rollback_journal_where_wal_is_not_safe(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_safe in (True, False, True):
+        monkeypatch.setattr(db, "wal_is_safe", lambda _, is_safe=is_safe: is_safe)
+        database = open_database(config)
+        with database.transaction() as messages:
+            messages.add(KEY, "system", "Hello")
+        database.close()
+    with database.reading() as messages:
+        assert len(messages.of(KEY)) == 3
+    database.close()
+
+
+def test_the_current_sqlite_is_taken_where_there_is_a_wheel_of_it() -> None:
+    if sys.platform == "linux" and os.uname().machine == "x86_64":
+        assert sqlite3.__name__ == "pysqlite3"
+        assert wal_is_safe(sqlite3.sqlite_version_info)
+
+
+def test_pythons_own_sqlite_serves_as_well(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['pysqlite3'] = None\n"
+        "import db; from config import Config\n"
+        "assert db.sqlite3.__name__ == 'sqlite3'\n"
+        "database = db.open_database(Config('k', database_url='sqlite:///' + sys.argv[1]))\n"
+        "key = db.InterviewKey('job-1', 'Ana', 'ana@example.com')\n"
+        "with database.transaction() as messages: messages.add(key, 'system', 'Hello')\n"
+        "with database.reading() as messages: assert messages.of(key)[0].content == 'Hello'\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "messages.db")]
+    subprocess.run(command, cwd=APP_FOLDER, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (lambda messages: messages.of(KEY), "messages_interview (access_key=? AND name=?"),
+        (lambda messages: messages.last_id(KEY), "messages_interview (access_key=? AND name=?"),
+        (lambda messages: messages.applicants("job-1"), "messages_applicants (access_key=?)"),
+        (lambda messages: messages.finished("job-1"), "messages_finished (access_key=?)"),
+        (lambda messages: messages.message_of_key(KEY, "k"), "PRIMARY KEY (access_key=? AND"),
+    ],
+    ids=["one interview", "its newest", "applicants", "finished", "idempotency key"],
+)
+def test_a_query_reads_no_more_than_its_answer(
+    database: Database, query: Callable[[db.Messages], object], index: str
+) -> None:
+    """No step of its plan may scan a table, or sort what an index could give in order."""
+    statements: list[str] = []
+    with database.reading() as messages:
+        connection = messages._connection
+        connection.set_trace_callback(statements.append)
+        query(messages)
+        connection.set_trace_callback(None)
+        (statement,) = statements
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    assert any(index in step for step in plan), plan
+    assert not any(step.startswith("SCAN") for step in plan), plan
+    # The finished ones alone are put into another order than their index's.
+    if "finished" not in index:
+        assert not any("TEMP B-TREE" in step for step in plan), plan
+    database.close()
+
+
+def test_a_transaction_that_fails_stores_nothing(database: Database) -> None:
+    with pytest.raises(RuntimeError), database.transaction() as messages:
+        messages.add(KEY, "system", "Hello")
+        raise RuntimeError
+    with database.reading() as messages:
+        assert messages.of(KEY) == []
+    with database.transaction() as messages:
+        messages.add(KEY, "system", "Hello")
+    with database.reading() as messages:
+        assert [message.content for message in messages.of(KEY)] == ["Hello"]
+    database.close()
+
+
+def test_a_locked_file_is_503_and_recovers(
+    make_api: Callable[..., Api], database_path: Path
+) -> None:
+    api = make_api(database_lock_timeout=0.2)
+    api.start()
+    blocker = connect(database_path, 1)
+    blocker.execute("BEGIN IMMEDIATE")
+    answer = api.reply("Hello")
+    assert answer.status == 503
+    assert "busy" in answer.body["error"]
+    assert answer.headers["Retry-After"]
+    assert api.start(ANA.named("Mei")).status == 503
+    assert api.said() == [PROMPT, SCRIPT[0]]
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert api.reply("Hello").status == 200
+    assert api.start(ANA.named("Mei")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("pragma", "reason"),
+    [("query_only = ON", "read-only"), ("max_page_count = 1", "disk is full")],
+)
+def test_a_read_only_file_or_a_full_disk_stores_nothing_and_recovers(
+    database: Database, pragma: str, reason: str
+) -> None:
+    with database.transaction() as messages:
+        messages.add(KEY, "system", "Before")
+    (connection,) = database._idle
+    (before,) = connection.execute(f"PRAGMA {pragma.split()[0]}").fetchone()
+    connection.execute(f"PRAGMA {pragma}")
+    with pytest.raises(DatabaseUnavailable, match=reason), database.transaction() as messages:
+        messages.add(KEY, "user", "Small")
+        messages.add(KEY, "user", "Large" * 100_000)
+    with database.reading() as messages:
+        assert [message.content for message in messages.of(KEY)] == ["Before"]
+    if connection in database._idle:  # else the next one is a new one
+        connection.execute(f"PRAGMA {pragma.split()[0]} = {before}")
+    with database.transaction() as messages:
+        messages.add(KEY, "user", "After")
+    with database.reading() as messages:
+        assert [message.content for message in messages.of(KEY)] == ["Before", "After"]
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:secret@db/x",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "messages.db",
+    ],
+)
+def test_a_url_that_names_no_file_is_refused(config: Config, url: str) -> None:
+    with pytest.raises(StartError, match="DATABASE_URL") as caught:
+        open_database(Config(openai_api_key="k", database_url=url))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_path_is_relative_to_the_apps_folder() -> None:
+    assert db._path("sqlite:///messages.db") == APP_FOLDER / "messages.db"
+    assert db._path("sqlite:////data/messages.db") == Path("/data/messages.db")
+
+
+def test_a_file_that_is_no_database_is_refused(config: Config, database_path: Path) -> None:
+    database_path.parent.mkdir()
+    database_path.write_bytes(b"Dear diary, " * 1000)
+    with pytest.raises(StartError, match="not a database"):
+        open_database(config)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(config: Config, database_path: Path) -> None:
+    database_path.parent.write_text("a file")
+    with pytest.raises(StartError, match="cannot be opened"):
+        open_database(config)
+
+
+def test_the_log_says_which_sqlite_and_journal(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    open_database(config)
+    assert f"SQLite {sqlite3.sqlite_version}" in caplog.text
+    assert "journal wal" in caplog.text or "journal truncate" in caplog.text

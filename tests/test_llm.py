@@ -1,0 +1,242 @@
+"""The model's wrapper against a provider that does everything wrong, over real HTTP."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+
+import pytest
+
+from config import Config
+from conftest import API_KEY
+from llm import LLM, ChatMessage, LLMError
+from rehearsal import SCRIPT, Behaviour, Rehearsal
+
+CONVERSATION: list[ChatMessage] = [{"role": "system", "content": "You interview Ana-Secret."}]
+
+
+@pytest.fixture
+def make_llm(config: Config) -> Iterator[Callable[..., LLM]]:
+    llms = []
+
+    def make(**settings: object) -> LLM:
+        llms.append(LLM(replace(config, **settings)))  # type: ignore[arg-type]
+        return llms[-1]
+
+    yield make
+    for llm in llms:
+        llm.close()
+
+
+def ask(llm: LLM, seconds: float = 30) -> str:
+    return llm.answer(CONVERSATION, time.monotonic() + seconds)
+
+
+def failure(llm: LLM, seconds: float = 30) -> LLMError:
+    with pytest.raises(LLMError) as caught:
+        ask(llm, seconds)
+    return caught.value
+
+
+def test_the_whole_answer_is_returned(make_llm: Callable[..., LLM]) -> None:
+    assert ask(make_llm()) == SCRIPT[0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("broken_json", "bad_answer"),
+        ("html", "bad_answer"),
+        ("empty_object", "bad_answer"),
+        ("list", "bad_answer"),
+        ("null", "bad_answer"),
+        ("no_choices", "bad_answer"),
+        ("odd_types", "bad_answer"),
+        ("no_message", "bad_answer"),
+        ("null_content", "blank"),
+        ("list_content", "blank"),
+        ("blank", "blank"),
+        ("nul", "bad_answer"),
+        ("half_character", "bad_answer"),
+        ("cut_off", "not_whole"),
+        ("filtered", "not_whole"),
+        ("unfinished", "not_whole"),
+        ("refusal", "refusal"),
+        ("refusal_with_text", "refusal"),
+        ("refused_key", "refused_key"),
+        ("no_quota", "no_quota"),
+        ("no_such_model", "no_such_model"),
+        ("redirect", "provider"),
+    ],
+)
+def test_what_another_try_cannot_mend_is_asked_once_and_is_no_answer(
+    make_llm: Callable[..., LLM],
+    rehearsal: Rehearsal,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+    kind: str,
+) -> None:
+    rehearsal.misbehave(fault)
+    llm = make_llm()
+    assert failure(llm).kind == kind
+    assert len(rehearsal.requests) == 1
+    assert kind in caplog.text
+    assert ask(llm) == SCRIPT[0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("hang_up", "connection"),
+        ("torn", "connection"),
+        ("rate_limit", "rate_limit"),
+        ("overloaded", "provider"),
+    ],
+)
+def test_what_may_pass_is_tried_again_but_not_for_ever(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal, fault: str, kind: str
+) -> None:
+    llm = make_llm()
+    rehearsal.misbehave(fault)
+    assert ask(llm) == SCRIPT[0]
+    rehearsal.misbehave(fault, fault, fault)
+    assert failure(llm).kind == kind
+    assert len(rehearsal.requests) == 2 + 3
+
+
+def test_a_provider_that_is_not_there_is_a_failure(make_llm: Callable[..., LLM]) -> None:
+    assert failure(make_llm(openai_base_url="http://127.0.0.1:9/v1")).kind == "connection"
+
+
+@pytest.mark.parametrize("fault", ["silence", "drip", "rate_limit_for_long"])
+def test_the_deadline_bounds_the_whole_call(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal, fault: str
+) -> None:
+    rehearsal.misbehave(*[fault] * 5)
+    llm = make_llm()
+    began = time.monotonic()
+    failure(llm, seconds=1)
+    # Not a measure of speed: the faults last for minutes, and no machine is this slow.
+    assert time.monotonic() - began < 15
+    rehearsal.behave()
+    assert ask(llm) == SCRIPT[0]
+
+
+def test_a_deadline_that_has_passed_asks_nothing(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal
+) -> None:
+    assert failure(make_llm(), seconds=-1).kind == "timeout"
+    assert not rehearsal.requests
+
+
+def test_a_short_retry_after_is_obeyed(make_llm: Callable[..., LLM], rehearsal: Rehearsal) -> None:
+    rehearsal.misbehave(Behaviour(status=429, headers={"Retry-After": "2"}))
+    began = time.monotonic()
+    assert ask(make_llm()) == SCRIPT[0]
+    assert time.monotonic() - began >= 2
+
+
+def test_a_redirect_takes_the_conversation_nowhere_else(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal
+) -> None:
+    elsewhere = Rehearsal().start()
+    location = f"{elsewhere.url}/chat/completions"
+    rehearsal.misbehave(Behaviour(status=307, headers={"Location": location}))
+    failure(make_llm())
+    assert not elsewhere.requests
+    elsewhere.stop()
+
+
+def test_the_next_model_is_asked_when_one_does_not_exist_any_more(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal
+) -> None:
+    rehearsal.gone = {"old", "older"}
+    llm = make_llm(openai_model=("older", "old", "new"))
+    for _ in range(2):
+        assert ask(llm) == SCRIPT[0]
+    # What is gone is not asked again.
+    assert [request["model"] for request in rehearsal.requests] == ["older", "old", "new", "new"]
+    rehearsal.gone.add("new")
+    assert failure(llm).kind == "no_such_model"
+
+
+def test_only_a_missing_model_is_a_reason_for_the_next(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal
+) -> None:
+    llm = make_llm(openai_model=("first", "second"))
+    gateway = Behaviour(
+        status=404, body="<h1>Not found</h1>", headers={"Content-Type": "text/html"}
+    )
+    rehearsal.misbehave("cut_off", gateway)
+    failure(llm)
+    failure(llm)
+    ask(llm)
+    assert [request["model"] for request in rehearsal.requests] == ["first"] * 3
+
+
+@pytest.mark.parametrize("fault", ["refused_key", "no_quota", "no_such_model", "overloaded"])
+def test_neither_key_nor_conversation_is_in_the_log(
+    make_llm: Callable[..., LLM],
+    rehearsal: Rehearsal,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+) -> None:
+    caplog.set_level(logging.INFO)
+    rehearsal.misbehave(fault, fault, fault)
+    error = failure(make_llm())
+    assert rehearsal.keys[0] == API_KEY
+    for text in (caplog.text, str(error), error.detail):
+        assert API_KEY not in text
+        assert "Ana-Secret" not in text
+
+
+def test_a_key_that_no_header_can_hold_stays_out_of_the_log(
+    make_llm: Callable[..., LLM], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert failure(make_llm(openai_api_key="sk-broken\nkey")).kind in ("connection", "bad_answer")
+    assert "sk-broken" not in caplog.text
+
+
+def test_one_client_serves_all_threads_without_a_mix_up(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal
+) -> None:
+    rehearsal.default = Behaviour(echo=True)
+    llm = make_llm()
+
+    def echo(number: int) -> str:
+        return llm.answer([{"role": "user", "content": f"{number}"}], time.monotonic() + 30)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(echo, range(200)))
+    assert answers == [f"You said: {number}" for number in range(200)]
+
+
+def _echo_in_a_child(llm: LLM, name: str, answers: "SimpleQueue[tuple[str, str]]") -> None:
+    for number in range(20):
+        said = f"{name} {number}"
+        answer = llm.answer([{"role": "user", "content": said}], time.monotonic() + 30)
+        answers.put((said, answer))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_makes_a_client_of_its_own(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal
+) -> None:
+    rehearsal.default = Behaviour(echo=True)
+    llm = make_llm()
+    ask(llm)
+    context = get_context("fork")
+    answers: SimpleQueue[tuple[str, str]] = context.SimpleQueue()
+    children = [
+        context.Process(target=_echo_in_a_child, args=(llm, name, answers)) for name in "AB"
+    ]
+    for child in children:
+        child.start()
+    pairs = [answers.get() for _ in range(40)]
+    for child in children:
+        child.join()
+    assert all(answer == f"You said: {said}" for said, answer in pairs)

@@ -1,0 +1,246 @@
+"""The service in processes of its own: races between workers, kill -9, failing disks."""
+
+import random
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from os import kill
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx2
+import pytest
+
+from api import ANA, PROMPT, Answer
+from config import Config
+from conftest import API_KEY
+from rehearsal import SCRIPT, Behaviour, Rehearsal
+from server import Gunicorn
+
+# Two workers, as many threads as there are requests at once below.
+TWO_WORKERS = ("--workers", "2", "--worker-class", "gthread", "--threads", "24")
+
+
+@pytest.fixture
+def make_server(
+    config: Config, database_path: Path, tmp_path: Path
+) -> Iterator[Callable[..., Gunicorn]]:
+    servers = []
+
+    def make(*arguments: str, **settings: str) -> Gunicorn:
+        defaults = {
+            "OPENAI_API_KEY": API_KEY,
+            "OPENAI_BASE_URL": config.openai_base_url or "",
+            "DATABASE_URL": f"sqlite:///{database_path}",
+        }
+        server = Gunicorn(tmp_path / "log", {**defaults, **settings}, *arguments)
+        servers.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+def test_gunicorn_alone_holds_an_interview(make_server: Callable[..., Gunicorn]) -> None:
+    with make_server().start().api() as api:
+        assert api.start().body == {"status": "Interview has started", "system": SCRIPT[0]}
+        assert api.reply("Hello").body == {"system": SCRIPT[1]}
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"OPENAI_API_KEY": ""}, "OPENAI_API_KEY is not set"),
+        ({"REPLY_DEADLINE": "soon"}, "REPLY_DEADLINE must be a number of seconds"),
+        ({"DATABASE_URL": "mysql://ann:secret@db/x"}, "DATABASE_URL must be sqlite:///"),
+    ],
+)
+def test_a_wrong_setting_ends_the_start_with_one_clear_sentence(
+    make_server: Callable[..., Gunicorn], settings: dict[str, str], sentence: str
+) -> None:
+    server = make_server(**settings)
+    server.spawn()
+    assert server.wait() != 0
+    log = server.log.read_text()
+    assert log.count(sentence) == 1
+    assert "Traceback" not in log
+    assert "secret" not in log
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
+def test_races_across_two_workers(
+    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal, preload: tuple[str, ...]
+) -> None:
+    server = make_server(*TWO_WORKERS, *preload).start()
+    rehearsal.default = Behaviour(delay=0.5)
+    with server.api() as api, ThreadPoolExecutor(20) as pool:
+        starts = list(pool.map(lambda _: api.start(), range(20)))
+        assert sorted(answer.status for answer in starts) == [200] + [400] * 19
+        assert len(api.messages()) == 2
+
+        rehearsal.default = Behaviour(delay=0.5, echo=True)
+        asked = len(rehearsal.requests)
+        equal = list(pool.map(lambda _: api.reply("Hello"), range(12)))
+        assert {answer.status for answer in equal} == {200}
+        assert {answer.body["system"] for answer in equal} == {"You said: Hello"}
+        assert api.said()[2:] == ["Hello", "You said: Hello"]
+        assert len(rehearsal.requests) - asked <= 2  # one a worker
+
+        different = list(pool.map(lambda i: api.reply(f"Thought {i}"), range(6)))
+        assert {answer.status for answer in different} == {200}
+        *_, joined, answer = api.said()
+        assert sorted(joined.split("\n\n")) == [f"Thought {i}" for i in range(6)]
+        assert answer == f"You said: {joined}"
+        assert {answer.body["system"] for answer in different} == {answer}
+
+        keyed = list(pool.map(lambda _: api.reply("Again", key="k"), range(12)))
+        assert {answer.body["system"] for answer in keyed} == {"You said: Again"}
+        assert api.said()[6:] == ["Again", "You said: Again"]
+
+
+def test_many_workers_may_start_at_once_on_a_new_file(
+    make_server: Callable[..., Gunicorn],
+) -> None:
+    servers = [make_server("--workers", "4") for _ in range(2)]
+    for server in servers:
+        server.spawn()
+    for server in servers:
+        server.answering()
+        with server.api() as api:
+            assert api.status() == "uninitiated"
+        assert "Traceback" not in server.log.read_text()
+
+
+class Conversation(Thread):
+    """An applicant whose client repeats a reply, with its key, until it has been answered."""
+
+    def __init__(self, server: Gunicorn, name: str, stop: Event) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self._leave = stop
+        self.applicant = ANA.named(name)
+        self.acknowledged: list[tuple[str, str]] = []
+        self.tries = 0
+
+    def run(self) -> None:
+        with self._server.api() as api:
+            self._until_answered(partial(api.start, self.applicant, "Interview!", "start"))
+            while not self._leave.is_set():
+                said = f"{self.applicant.name} says {len(self.acknowledged)}"
+                answer = self._until_answered(partial(api.reply, said, self.applicant, said))
+                self.acknowledged.append((said, answer.body["system"]))
+
+    def _until_answered(self, call: Callable[[], Answer]) -> Answer:
+        for _ in range(1000):
+            self.tries += 1
+            with suppress(httpx2.TransportError):
+                answer = call()
+                if answer.status == 200:
+                    return answer
+            time.sleep(0.02)
+        raise AssertionError(f"{self.applicant.name} never got an answer")
+
+
+def test_nothing_acknowledged_is_lost_by_kill_9(
+    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal
+) -> None:
+    rehearsal.default = Behaviour(echo=True, delay=0.01)
+    server = make_server(*TWO_WORKERS).start()
+    stop = Event()
+    conversations = [Conversation(server, f"Applicant {i}", stop) for i in range(8)]
+    for conversation in conversations:
+        conversation.start()
+    chance = random.Random(1)
+    for number in range(10):
+        time.sleep(chance.uniform(0.2, 0.6))
+        if number % 2:
+            server.kill()
+            server.start()
+        else:
+            kill(chance.choice(server.workers()), signal.SIGKILL)
+    stop.set()
+    for conversation in conversations:
+        conversation.join(60)
+        assert not conversation.is_alive()
+
+    with server.api() as api:
+        for conversation in conversations:
+            said = api.said(conversation.applicant)
+            # Every acknowledged turn is there, once, in order, with the answer that was given.
+            turns = list(zip(said[2::2], said[3::2], strict=True))
+            assert turns == conversation.acknowledged
+    turns_in_all = sum(len(conversation.acknowledged) for conversation in conversations)
+    tries = sum(conversation.tries for conversation in conversations)
+    print(f"{turns_in_all} replies acknowledged in {tries} tries, 10 kills, none lost")
+    assert turns_in_all > 20
+
+
+def test_a_killed_turn_is_carried_on_by_the_next_request(
+    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal
+) -> None:
+    server = make_server().start()
+    with server.api() as api:
+        api.start()
+        rehearsal.misbehave("silence")
+
+        def hopeless() -> None:
+            with suppress(httpx2.TransportError):
+                api.reply("Hello")
+
+        replying = Thread(target=hopeless)
+        replying.start()
+        while len(rehearsal.requests) < 2:
+            time.sleep(0.01)
+        server.kill()
+        replying.join()
+    server.start()
+    with server.api() as api:
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello"]
+        assert api.reply("Are you there?").status == 200
+        assert api.said()[2:] == ["Hello\n\nAre you there?", SCRIPT[1]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a running process")
+def test_a_disk_that_takes_no_more_is_503_and_recovers(
+    make_server: Callable[..., Gunicorn], database_path: Path
+) -> None:
+    server = make_server().start()
+    with server.api() as api:
+        api.start()
+        (worker,) = server.workers()
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
+        for _ in range(2):
+            answer = api.reply("Hello")
+            assert answer.status == 503
+            assert "database" in answer.body["error"]
+            assert int(answer.headers["retry-after"]) > 0
+            assert api.start(ANA.named("Mei")).status == 503
+            assert api.said() == [PROMPT, SCRIPT[0]]
+            assert api.messages(ANA.named("Mei")) == []
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, unlimited)
+        assert api.reply("Hello").status == 200
+        assert api.start(ANA.named("Mei")).status == 200
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+
+def test_a_body_that_is_too_large_is_413_in_json(make_server: Callable[..., Gunicorn]) -> None:
+    def chunks() -> Iterator[bytes]:
+        for _ in range(40):
+            yield b" " * 65_536
+
+    with make_server().start().api() as api:
+        for data in (b" " * 1_048_577, chunks()):
+            answer = api.send(
+                "POST", "/reply", data=data, headers={"Content-Type": "application/json"}
+            )
+            assert answer.status == 413
+            assert "error" in answer.body
+        assert api.start().status == 200

@@ -1,0 +1,92 @@
+"""The first try without a key, as `make run` starts it, and the rehearsal by itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+from openai import OpenAI
+
+from api import over_http
+from rehearsal import SCRIPT, Rehearsal
+from server import APP_FOLDER, free_port
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups")
+def test_the_development_server_rehearses_without_a_key(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {
+        "PATH": os.environ["PATH"],
+        "OPENAI_API_KEY": "",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/messages.db",
+        "PORT": str(port),
+    }
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "--rehearse"],
+            cwd=APP_FOLDER,
+            env=settings,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # it restarts itself as a child, which must end with it
+        )
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            api = over_http(client)
+            for _ in range(600):
+                try:
+                    api.status()
+                except httpx2.TransportError:
+                    time.sleep(0.05)
+                else:
+                    break
+            assert api.start().body["system"] == SCRIPT[0]
+            assert api.reply("Hello").body == {"system": SCRIPT[1]}
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert log.read_text().count("a REHEARSAL interviewer answers") == 1
+
+
+def test_without_the_flag_a_key_is_needed(tmp_path: Path) -> None:
+    settings = {"PATH": os.environ["PATH"], "OPENAI_API_KEY": ""}
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=APP_FOLDER,
+        env=settings,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert done.stderr.startswith("The service cannot start. OPENAI_API_KEY is not set")
+
+
+def test_the_rehearsal_by_itself_serves_the_clients_own_calls() -> None:
+    port = free_port()
+    command = [sys.executable, "rehearsal.py", "--port", str(port)]
+    with subprocess.Popen(command, cwd=APP_FOLDER, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{port}/v1"
+        assert process.stdout.readline() == f"OPENAI_BASE_URL={url}\n"
+        with OpenAI(api_key="any", base_url=url) as client:
+            completion = client.chat.completions.create(
+                model="gpt-4o-mini", messages=[{"role": "system", "content": "You interview."}]
+            )
+            assert completion.choices[0].message.content == SCRIPT[0]
+            assert completion.usage is not None
+            assert completion.usage.total_tokens > 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"model": "m"}', b'{"messages": [5]}'])
+def test_a_request_that_makes_no_sense_is_400(rehearsal: Rehearsal, body: bytes) -> None:
+    assert httpx2.post(f"{rehearsal.url}/chat/completions", content=body).status_code == 400
+    assert httpx2.post(f"{rehearsal.url}/elsewhere", content=body).status_code == 404
