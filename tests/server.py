@@ -24,6 +24,45 @@ def free_port() -> int:
         return port
 
 
+def wait_until_it_answers(port: int, log: Path) -> None:
+    for _ in range(600):
+        try:
+            httpx2.get(f"http://127.0.0.1:{port}/")
+        except httpx2.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(log.read_text())
+
+
+@contextmanager
+def development_server(folder: Path) -> Iterator[int]:
+    """`make run` without a key, on the port that is given; the log is `folder/log`."""
+    port = free_port()
+    settings = {
+        "PATH": os.environ["PATH"],
+        "OPENAI_API_KEY": "",
+        "DATABASE_URL": f"sqlite:///{folder}/messages.db",
+        "PORT": str(port),
+    }
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "--rehearse"],
+            cwd=APP_FOLDER,
+            env=settings,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # it restarts itself as a child, which must end with it
+        )
+    try:
+        wait_until_it_answers(port, log)
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 class Gunicorn:
     """`gunicorn app:app` on a port of its own, with a log that can be read."""
 
@@ -41,14 +80,8 @@ class Gunicorn:
 
     def answering(self) -> "Gunicorn":
         """Wait until it answers."""
-        for _ in range(600):
-            try:
-                httpx2.get(f"http://127.0.0.1:{self.port}/")
-            except httpx2.TransportError:
-                time.sleep(0.05)
-            else:
-                return self
-        raise AssertionError(self.log.read_text())
+        wait_until_it_answers(self.port, self.log)
+        return self
 
     def spawn(self) -> None:
         """Start it, come what may."""

@@ -1,17 +1,46 @@
 """README, .env.example and CHANGELOG tell of everything there is, and of nothing else."""
 
 import dataclasses
+import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app import app
 from config import Config
-from server import APP_FOLDER
+from server import APP_FOLDER, development_server
 
 README = (APP_FOLDER / "README.md").read_text()
 ENV_EXAMPLE = (APP_FOLDER / ".env.example").read_text()
 SETTINGS = {field.name.upper(): field for field in dataclasses.fields(Config)}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_conversation_in_the_readme_is_what_curl_gets(tmp_path: Path) -> None:
+    examples = re.findall(r"```bash\n(curl .*?)```\n```json\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == 4
+    with development_server(tmp_path) as port:
+
+        def run(command: str) -> Any:
+            command = command.replace("127.0.0.1:5000", f"127.0.0.1:{port}")
+            done = subprocess.run(
+                ["bash", "-c", command], capture_output=True, check=True, text=True, timeout=60
+            )
+            return json.loads(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", done.stdout))
+
+        for command, told in examples[:3]:
+            assert run(command) == json.loads(
+                re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", told)
+            )
+        reply, (status, finished) = examples[1][0], examples[3]
+        for _ in range(4):
+            assert run(status) == {"status": "started"}
+            run(reply)
+        assert run(status) == json.loads(finished)
 
 
 def default(setting: str) -> str:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx2
@@ -13,44 +12,19 @@ from openai import OpenAI
 
 from api import over_http
 from rehearsal import SCRIPT, Rehearsal
-from server import APP_FOLDER, free_port
+from server import APP_FOLDER, development_server, free_port
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups")
 def test_the_development_server_rehearses_without_a_key(tmp_path: Path) -> None:
-    port = free_port()
-    settings = {
-        "PATH": os.environ["PATH"],
-        "OPENAI_API_KEY": "",
-        "DATABASE_URL": f"sqlite:///{tmp_path}/messages.db",
-        "PORT": str(port),
-    }
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "app.py", "--rehearse"],
-            cwd=APP_FOLDER,
-            env=settings,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # it restarts itself as a child, which must end with it
-        )
-    try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            api = over_http(client)
-            for _ in range(600):
-                try:
-                    api.status()
-                except httpx2.TransportError:
-                    time.sleep(0.05)
-                else:
-                    break
-            assert api.start().body["system"] == SCRIPT[0]
-            assert api.reply("Hello").body == {"system": SCRIPT[1]}
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert log.read_text().count("a REHEARSAL interviewer answers") == 1
+    with (
+        development_server(tmp_path) as port,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        api = over_http(client)
+        assert api.start().body["system"] == SCRIPT[0]
+        assert api.reply("Hello").body == {"system": SCRIPT[1]}
+    assert (tmp_path / "log").read_text().count("a REHEARSAL interviewer answers") == 1
 
 
 def test_without_the_flag_a_key_is_needed(tmp_path: Path) -> None:
