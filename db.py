@@ -5,6 +5,7 @@ and SQLite's errors as `DatabaseUnavailable`.
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -270,16 +271,31 @@ def connect(path: Path, lock_timeout: float) -> "sqlite3.Connection":
         check_same_thread=False,  # one thread at a time, but not always the same
     )
     try:
-        if wal_is_safe(sqlite3.sqlite_version_info):
-            connection.execute("PRAGMA journal_mode = WAL")
-        else:
-            # With FULL, truncating the journal is synced; deleting it, the default, is not.
-            connection.execute("PRAGMA journal_mode = TRUNCATE")
+        _set_journal_mode(connection, lock_timeout)
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _set_journal_mode(connection: "sqlite3.Connection", lock_timeout: float) -> None:
+    if wal_is_safe(sqlite3.sqlite_version_info):
+        mode = "WAL"
+    else:
+        # With FULL, truncating the journal is synced; deleting it, the default, is not.
+        mode = "TRUNCATE"
+    give_up = time.monotonic() + lock_timeout
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+        except sqlite3.OperationalError as error:
+            # To change the mode of a file that others have open SQLite does not wait.
+            if not _error_name(error).startswith("SQLITE_BUSY") or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def wal_is_safe(version: tuple[int, ...]) -> bool:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -53,6 +54,20 @@ def test_a_commit_survives_a_power_cut(
         assert connection.execute("PRAGMA journal_mode").fetchone() == (journal,)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
         connection.close()
+
+
+def test_a_journal_is_changed_once_whoever_writes_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "messages.db"
+    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE anything (column)")
+    writer.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        connect(path, lock_timeout=0.05)
+    done = Timer(0.3, lambda: writer.execute("COMMIT"))
+    done.start()
+    connect(path, lock_timeout=10).close()
+    done.join()
+    writer.close()
 
 
 def test_a_wal_file_goes_back_to_a_rollback_journal_where_wal_is_not_safe(
