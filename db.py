@@ -280,11 +280,8 @@ def connect(path: Path, lock_timeout: float) -> "sqlite3.Connection":
 
 
 def _set_journal_mode(connection: "sqlite3.Connection", lock_timeout: float) -> None:
-    if wal_is_safe(sqlite3.sqlite_version_info):
-        mode = "WAL"
-    else:
-        # With FULL, truncating the journal is synced; deleting it, the default, is not.
-        mode = "TRUNCATE"
+    # With FULL, truncating a rollback journal is synced; deleting it, the default, is not.
+    mode = "WAL" if wal_is_safe(sqlite3.sqlite_version_info) else "TRUNCATE"
     give_up = time.monotonic() + lock_timeout
     while True:
         try:
