@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 
@@ -80,7 +81,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
 
     return Config(
         openai_api_key=_api_key(settings),
-        openai_base_url=settings.get("OPENAI_BASE_URL"),
+        openai_base_url=_url(settings),
         openai_model=_models(settings),
         reply_deadline=_number(settings, "REPLY_DEADLINE", Config.reply_deadline),
         closing_phrase=settings.get("CLOSING_PHRASE", Config.closing_phrase),
@@ -108,6 +109,15 @@ def _api_key(settings: Mapping[str, str]) -> str:
     if not (key.isascii() and key.isprintable()):
         raise StartError("OPENAI_API_KEY holds characters that no key has; copy it again.")
     return key
+
+
+def _url(settings: Mapping[str, str]) -> str | None:
+    url = settings.get("OPENAI_BASE_URL")
+    if url is not None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise StartError("OPENAI_BASE_URL must be an http:// or https:// URL.")
+    return url
 
 
 def _models(settings: Mapping[str, str]) -> tuple[str, ...]:

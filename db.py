@@ -30,11 +30,14 @@ log = logging.getLogger(__name__)
 # Seconds that a starting worker waits for another one that is migrating a large file.
 MIGRATION_TIMEOUT = 600.0
 
-# Errors after which a connection is as good as before. It must be kept: on a full disk it still
-# reads, while a new one might not even open.
-PASSING_ERRORS = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR")
+# Errors after which a connection is as good as before.
+PASSING_ERRORS = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
 
 Role = Literal["system", "user"]
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 class InterviewKey(NamedTuple):
@@ -77,18 +80,20 @@ class Messages:
         """Return every message of the interview, oldest first."""
         rows = self._connection.execute(
             "SELECT id, role, content, date_created, is_finished FROM messages"
-            " WHERE access_key = ? AND name = ? AND email = ? ORDER BY id",
+            " WHERE access_key = ? AND name = ? AND email = ? AND role <> 'aside' ORDER BY id",
             interview,
         )
         return [
-            Message(id_, role, content, date_created, bool(is_finished))
+            # An old file may hold a number for a time.
+            Message(id_, role, content, str(date_created), bool(is_finished))
             for id_, role, content, date_created, is_finished in rows
         ]
 
     def last_id(self, interview: InterviewKey) -> int | None:
         """Return the id of the interview's newest message."""
         row = self._connection.execute(
-            "SELECT MAX(id) FROM messages WHERE access_key = ? AND name = ? AND email = ?",
+            "SELECT MAX(id) FROM messages"
+            " WHERE access_key = ? AND name = ? AND email = ? AND role <> 'aside'",
             interview,
         ).fetchone()
         return row[0] if row else None
@@ -97,40 +102,49 @@ class Messages:
         self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
     ) -> Message:
         """Store a message at the interview's end."""
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        now = _now()
         (id_,) = self._connection.execute(
             "INSERT INTO messages"
-            " (role, content, date_created, is_finished, access_key, name, email, is_first)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, CASE WHEN EXISTS (SELECT 1 FROM messages"
-            " WHERE access_key = ? AND name = ? AND email = ?) THEN 0 ELSE 1 END)"
-            " RETURNING id",
-            (role, content, now, int(is_finished), *interview, *interview),
+            " (role, content, date_created, is_finished, access_key, name, email)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (role, content, now, int(is_finished), *interview),
         ).fetchone()
         return Message(id_, role, content, now, is_finished)
 
-    def rewrite(self, message_id: int, content: str, *, is_finished: bool = False) -> None:
-        """Give a message that nobody has read yet its words."""
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    def fill(self, message_id: int, content: str, *, is_finished: bool = False) -> None:
+        """Give a message that stands for one that was never sent its words."""
         self._connection.execute(
             "UPDATE messages SET content = ?, date_created = ?, is_finished = ? WHERE id = ?",
-            (content, now, int(is_finished), message_id),
+            (content, _now(), int(is_finished), message_id),
         )
 
-    def message_of_key(self, interview: InterviewKey, idempotency_key: str) -> int | None:
-        """Return the id of the message that came with the key."""
+    def set_aside(self, interview: InterviewKey, message: Message) -> None:
+        """Keep the message's words outside the interview, before they are overwritten in it."""
+        self._connection.execute(
+            "INSERT INTO messages"
+            " (role, content, date_created, is_finished, access_key, name, email)"
+            " VALUES ('aside', ?, ?, 0, ?, ?, ?)",
+            (message.content, message.date_created, *interview),
+        )
+
+    def of_key(self, interview: InterviewKey, idempotency_key: str) -> tuple[str, int] | None:
+        """Return the request that came with the key, and the id of the message it brought."""
         row = self._connection.execute(
-            "SELECT message_id FROM idempotency_keys"
+            "SELECT request, message_id FROM idempotency_keys"
             " WHERE access_key = ? AND name = ? AND email = ? AND idempotency_key = ?",
             (*interview, idempotency_key),
         ).fetchone()
-        return row[0] if row else None
+        return (row[0], row[1]) if row else None
 
-    def remember_key(self, interview: InterviewKey, idempotency_key: str, message_id: int) -> None:
-        """Store which message came with the key."""
+    def remember_key(
+        self, interview: InterviewKey, idempotency_key: str, request: str, message_id: int
+    ) -> None:
+        """Store which request came with the key, and which message it brought."""
         self._connection.execute(
-            "INSERT INTO idempotency_keys (access_key, name, email, idempotency_key, message_id)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (*interview, idempotency_key, message_id),
+            "INSERT INTO idempotency_keys"
+            " (access_key, name, email, idempotency_key, request, message_id)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (*interview, idempotency_key, request, message_id),
         )
 
     def applicants(self, access_key: str) -> list[Applicant]:
@@ -165,7 +179,7 @@ class Database:
         self._path = path
         self._lock_timeout = lock_timeout
         self._idle: list[sqlite3.Connection] = []
-        # Threads that wait here are served in turn; SQLite makes them poll for its own lock.
+        # Threads wait better here than for SQLite's own lock, which they would have to poll.
         self._writing = Lock()
 
     @contextmanager
@@ -212,17 +226,35 @@ class Database:
             connection = self._idle.pop()
         except IndexError:
             connection = connect(self._path, self._lock_timeout)
-        keep = True
         try:
             yield connection
         except sqlite3.Error as error:
-            keep = _error_name(error).startswith(PASSING_ERRORS)
+            if not _error_name(error).startswith(PASSING_ERRORS):
+                connection = self._renewed(connection)
             raise
         finally:
-            if keep and not connection.in_transaction:
-                self._idle.append(connection)
-            else:
+            if connection.in_transaction:
                 connection.close()
+            else:
+                self._idle.append(connection)
+
+    def _renewed(self, connection: "sqlite3.Connection") -> "sqlite3.Connection":
+        """Return a new connection, or the old one where none can be opened.
+
+        After an I/O error the old one's files may be gone for good, or may be all there is: on a
+        full disk a new one might not even open, while the old one still reads.
+        """
+        try:
+            new = connect(self._path, self._lock_timeout)
+        except sqlite3.Error:
+            return connection
+        try:
+            new.execute("SELECT 1 FROM messages LIMIT 1").fetchone()
+        except sqlite3.Error:
+            new.close()
+            return connection
+        connection.close()
+        return new
 
 
 def open_database(config: Config) -> Database:

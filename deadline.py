@@ -5,6 +5,7 @@ sends a byte now and then can make a call last for ever. Here every connect, rea
 only what is left until the deadline of the thread that asks.
 """
 
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -36,11 +37,13 @@ def network_deadline(deadline: float) -> Iterator[None]:
 
 def bound_by_deadline(client: httpx2.Client) -> None:
     """Make `client`, its proxies' connections included, heed `network_deadline`."""
-    # httpcore2 takes a backend of one's own, but httpx2 has no way to hand one through.
-    for transport in {client._transport, *client._mounts.values()}:
-        if isinstance(transport, httpx2.HTTPTransport):
-            pool = transport._pool
-            pool._network_backend = _DeadlineBackend(pool._network_backend)
+    # httpcore2 takes a backend of one's own, but httpx2 has no way to hand one through. So this
+    # reaches into both, and requirements.txt names their exact versions.
+    for transport in {client._transport, *client._mounts.values()} - {None}:
+        if not isinstance(transport, httpx2.HTTPTransport):
+            raise TypeError(f"cannot bound a {type(transport).__name__}")
+        pool = transport._pool
+        pool._network_backend = _DeadlineBackend(pool._network_backend)
 
 
 def _left(
@@ -97,9 +100,24 @@ class _DeadlineBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        left = _left(timeout, httpcore2.ConnectTimeout)
-        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
-        return _DeadlineStream(stream)
+        # One by one: given the name, the backend would give each address all the time. What the
+        # resolver takes is bounded by its own timeouts alone.
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore2.ConnectError(str(error)) from error
+        failure: Exception | None = None
+        for *_, address in found:
+            left = _left(timeout, httpcore2.ConnectTimeout)
+            try:
+                stream = self._backend.connect_tcp(
+                    str(address[0]), port, left, local_address, socket_options
+                )
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _DeadlineStream(stream)
+        raise failure or httpcore2.ConnectError("the name has no address")
 
     def sleep(self, seconds: float) -> None:
         self._backend.sleep(seconds)

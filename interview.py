@@ -12,17 +12,17 @@ model thinks, and what a killed process leaves behind is an open message like an
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Sequence
 from functools import partial
+from hashlib import sha256
 from itertools import groupby
-from threading import Lock
 from typing import Literal, NamedTuple
 
 from config import Config
 from db import Applicant, Database, InterviewKey, Message, Messages, Role
 from errors import AlreadyStarted, Finished, KeyReused, NotStarted, TranscriptFull
-from llm import LLM, ChatMessage, LLMError
+from llm import LLM, ChatMessage
+from shared_calls import SharedCalls
 
 # Between what an applicant says in several messages before the interviewer answers.
 JOINT = "\n\n"
@@ -50,7 +50,7 @@ class Interviews:
         self._database = database
         self._llm = llm
         self._config = config
-        self._calls = _SharedCalls()
+        self._calls = SharedCalls[str | None]()
 
     def start(
         self, interview: InterviewKey, prompt: str, idempotency_key: str | None = None
@@ -92,7 +92,8 @@ class Interviews:
             prompt_id = _put(messages, interview, prompt_place, prompt)
             _put(messages, interview, opening_place, opening, self._is_closing(opening))
             if idempotency_key is not None:
-                messages.remember_key(interview, idempotency_key, prompt_id)
+                request = _fingerprint("start", prompt)
+                messages.remember_key(interview, idempotency_key, request, prompt_id)
         return opening
 
     def reply(self, interview: InterviewKey, text: str, idempotency_key: str | None = None) -> str:
@@ -140,13 +141,12 @@ class Interviews:
         """
         if not _is_started(history):
             raise NotStarted
+        request = _fingerprint("reply", text)
         if idempotency_key is not None:
-            known = _message_by_key(messages, interview, history, idempotency_key)
+            known = _id_by_key(messages, interview, idempotency_key, request)
             if known is not None:
-                if known.role != "user" or known.content != text:
-                    raise KeyReused
-                return known
-        if any(message.is_finished for message in history):
+                return next(message for message in history if message.id == known)
+        if _is_finished(history):
             raise Finished
         message = _said_again(history, text)
         if message is None:
@@ -158,7 +158,7 @@ class Interviews:
             message = messages.add(interview, "user", text)
             history.append(message)
         if idempotency_key is not None:
-            messages.remember_key(interview, idempotency_key, message.id)
+            messages.remember_key(interview, idempotency_key, request, message.id)
         return message
 
     def _answer(
@@ -186,7 +186,7 @@ class Interviews:
             history = messages.of(interview)
         if not _is_started(history):
             return "uninitiated"
-        return "finished" if any(message.is_finished for message in history) else "started"
+        return "finished" if _is_finished(history) else "started"
 
     def applicants(self, access_key: str) -> list[Applicant]:
         """Return everyone with an interview under the access key."""
@@ -204,41 +204,6 @@ class Interviews:
         self._llm.close()
 
 
-class _SharedCalls:
-    """The model calls under way in this process: who asks the same waits for the same answer."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._under_way: dict[Hashable, Future[str | None]] = {}
-
-    def share(
-        self, question: Hashable, call: Callable[[], str | None], deadline: float
-    ) -> tuple[str | None, bool]:
-        """Return the call's result, and whether it was ours or another thread's.
-
-        A failed call fails for all who share it.
-        """
-        with self._lock:
-            future = self._under_way.get(question)
-            is_ours = future is None
-            if future is None:
-                future = self._under_way[question] = Future()
-        if not is_ours:
-            try:
-                return future.result(max(0.0, deadline - time.monotonic())), False
-            except TimeoutError:
-                raise LLMError("timeout", "the call that was shared took too long") from None
-        try:
-            future.set_result(call())
-        except BaseException as error:
-            future.set_exception(error)
-            raise
-        finally:
-            with self._lock:
-                del self._under_way[question]
-        return future.result(), True
-
-
 def _put(
     messages: Messages,
     interview: InterviewKey,
@@ -249,7 +214,9 @@ def _put(
     """Store what the interviewer's side says, in its place if it has one, and return its id."""
     if place is None:
         return messages.add(interview, "system", content, is_finished=is_finished).id
-    messages.rewrite(place.id, content, is_finished=is_finished)
+    if place.content not in ("", content):
+        messages.set_aside(interview, place)
+    messages.fill(place.id, content, is_finished=is_finished)
     return place.id
 
 
@@ -258,27 +225,40 @@ def _is_started(history: Sequence[Message]) -> bool:
     return any(message.role == "system" and message.content for message in history[1:])
 
 
+def _is_finished(history: Iterable[Message]) -> bool:
+    return any(message.is_finished for message in history)
+
+
 def _opening_by_key(
     messages: Messages, interview: InterviewKey, prompt: str, idempotency_key: str | None
 ) -> str | None:
     """Return the opening if the interview was started by this very request, None if not at all."""
     history = messages.of(interview)
     if idempotency_key is not None:
-        known = _message_by_key(messages, interview, history, idempotency_key)
-        if known is not None:
-            if known is not history[0] or known.content != prompt:
-                raise KeyReused
+        request = _fingerprint("start", prompt)
+        if _id_by_key(messages, interview, idempotency_key, request) is not None:
             return history[1].content
     if _is_started(history):
         raise AlreadyStarted
     return None
 
 
-def _message_by_key(
-    messages: Messages, interview: InterviewKey, history: Iterable[Message], idempotency_key: str
-) -> Message | None:
-    id_ = messages.message_of_key(interview, idempotency_key)
-    return next((message for message in history if message.id == id_), None)
+def _id_by_key(
+    messages: Messages, interview: InterviewKey, idempotency_key: str, request: str
+) -> int | None:
+    """Return the id of the message that this request brought when it first came, if it has."""
+    known = messages.of_key(interview, idempotency_key)
+    if known is None:
+        return None
+    first_request, message_id = known
+    if first_request != request:
+        raise KeyReused
+    return message_id
+
+
+def _fingerprint(endpoint: str, text: str) -> str:
+    """Return what tells one request to an interview from another."""
+    return sha256(f"{endpoint}\n{text}".encode()).hexdigest()
 
 
 def _said_again(history: Sequence[Message], text: str) -> Message | None:

@@ -69,7 +69,11 @@ class _Passing(LLMError):
 
 
 class _NoSuchModel(LLMError):
-    """The model does not exist, or does not any more."""
+    """The model does not exist, or does not any more; `is_certain` if the provider says so."""
+
+    def __init__(self, detail: str, *, is_certain: bool) -> None:
+        super().__init__("no_such_model", detail)
+        self.is_certain = is_certain
 
 
 class LLM:
@@ -116,8 +120,9 @@ class LLM:
                 log.warning(
                     "Model %s does not exist (%s); going on with %s", model, error.detail, following
                 )
-                # It will not come back: later calls of this process begin with the next one.
-                self._models = models[models.index(following) :]
+                if error.is_certain:
+                    # It will not come back: later calls of this process begin with the next one.
+                    self._models = models[models.index(following) :]
         return self._answer_with_retries(models[-1], messages, deadline)
 
     def _answer_with_retries(self, model: str, messages: list[ChatMessage], deadline: float) -> str:
@@ -185,10 +190,10 @@ def _status_error(error: openai.APIStatusError) -> LLMError:
     # A code is a word like "insufficient_quota"; anything else stays out of the log.
     code = error.code if re.fullmatch(r"[a-z0-9_.-]{1,64}", str(error.code)) else "no code"
     detail = f"status {error.status_code}, {code}"
+    is_certain = code == "model_not_found"
     # Some compatible servers send no code; a 404 that is not even JSON comes from a gateway.
-    not_found = error.status_code == 404 and isinstance(error.body, dict)
-    if not_found or code == "model_not_found":
-        return _NoSuchModel("no_such_model", detail)
+    if is_certain or (error.status_code == 404 and isinstance(error.body, dict)):
+        return _NoSuchModel(detail, is_certain=is_certain)
     if error.status_code in (401, 403):
         return LLMError("refused_key", detail)
     if code in PERMANENT_CODES or error.type == "insufficient_quota":

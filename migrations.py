@@ -42,13 +42,27 @@ FINISHED_INDEX = """
     CREATE INDEX messages_finished ON messages (access_key, name, email) WHERE is_finished = 1
 """
 
-# Which message a request with an Idempotency-Key brought; several keys may have brought the same.
+# Marks an interview's first message, whoever writes it: the service before this one does not.
+FIRST_TRIGGER = """
+    CREATE TRIGGER messages_first AFTER INSERT ON messages
+    WHEN NOT EXISTS (
+        SELECT 1 FROM messages WHERE access_key = NEW.access_key AND name = NEW.name
+        AND email = NEW.email AND id <> NEW.id
+    )
+    BEGIN
+        UPDATE messages SET is_first = 1 WHERE id = NEW.id;
+    END
+"""
+
+# Which request came with an Idempotency-Key, as a fingerprint, and which message it brought;
+# several keys may have brought the same.
 IDEMPOTENCY_KEYS = """
     CREATE TABLE idempotency_keys (
         access_key TEXT NOT NULL,
         name TEXT NOT NULL,
         email TEXT NOT NULL,
         idempotency_key TEXT NOT NULL,
+        request TEXT NOT NULL,
         message_id INTEGER NOT NULL REFERENCES messages (id),
         PRIMARY KEY (access_key, name, email, idempotency_key)
     ) WITHOUT ROWID
@@ -111,6 +125,11 @@ def _to_version_1(connection: "sqlite3.Connection", closing_phrase: str) -> None
 
     connection.create_function("to_utc", 1, _to_utc, deterministic=True)
     connection.execute("UPDATE messages SET date_created = to_utc(date_created)")
+    # Clients take whoever is not `system` for the applicant.
+    connection.execute(
+        "UPDATE messages SET role = CASE role WHEN 'assistant' THEN 'system' ELSE 'user' END"
+        " WHERE role NOT IN ('system', 'user')"
+    )
     _put_in_order(connection)
     _mark_closing_messages(connection, closing_phrase)
     connection.execute(
@@ -118,6 +137,7 @@ def _to_version_1(connection: "sqlite3.Connection", closing_phrase: str) -> None
         " (SELECT MIN(id) FROM messages GROUP BY access_key, name, email)"
     )
 
+    connection.execute(FIRST_TRIGGER)
     connection.execute(APPLICANTS_INDEX)
     connection.execute(FINISHED_INDEX)
     connection.execute(IDEMPOTENCY_KEYS)
@@ -136,7 +156,8 @@ def _to_utc(local: str) -> str:
 def _mark_closing_messages(connection: "sqlite3.Connection", closing_phrase: str) -> None:
     """Mark the interviewer's messages, and never a prompt, that contain the closing phrase.
 
-    What an older file says of it is not taken over: there, the prompt could count.
+    What an older file says of it is not taken over: there, the prompt could count. Where two
+    starts at once have stored it twice, it does not count the second time either.
     """
     phrase = closing_phrase.casefold()
     connection.create_function(
@@ -145,8 +166,9 @@ def _mark_closing_messages(connection: "sqlite3.Connection", closing_phrase: str
     connection.execute("UPDATE messages SET is_finished = 0 WHERE is_finished <> 0")
     connection.execute(
         "UPDATE messages SET is_finished = 1 WHERE role = 'system' AND is_closing(content)"
-        " AND id NOT IN (SELECT MIN(id) FROM messages WHERE role = 'system'"
-        " GROUP BY access_key, name, email)"
+        " AND content <> (SELECT prompt.content FROM messages AS prompt WHERE"
+        " prompt.access_key = messages.access_key AND prompt.name = messages.name"
+        " AND prompt.email = messages.email AND prompt.role = 'system' ORDER BY prompt.id LIMIT 1)"
     )
 
 

@@ -6,15 +6,16 @@ by itself.
 """
 
 import argparse
+import asyncio
 import json
 import os
+import socket
 import sys
 import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from typing import Any
 
 # What is said to the applicant's nth message; the first is the opening, the last the closing.
@@ -27,6 +28,9 @@ SCRIPT = (
     "What would you like to know from us?",
     "That was my last question. Thank you for your time and insights.",
 )
+
+# Bytes of a request's head.
+MAX_REQUEST_BYTES = 65_536
 
 # Requests that are kept to be looked at.
 KEPT_REQUESTS = 1000
@@ -113,28 +117,26 @@ class Rehearsal:
         self.gone: set[str] = set()
         self.default = Behaviour()
         self._next: deque[Behaviour] = deque()
-        self._lock = Lock()
-        self._stopping = Event()
-        self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.rehearsal = self
+        self._loop = asyncio.new_event_loop()
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+        self._thread = Thread(target=self._run, daemon=True, name="rehearsal")
 
     @property
     def url(self) -> str:
         """What `OPENAI_BASE_URL` must be."""
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
 
     def start(self) -> "Rehearsal":
         """Begin to answer."""
-        Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True, name="rehearsal"
-        ).start()
+        self._thread.start()
         return self
 
     def stop(self) -> None:
         """Answer no more; whoever waits for an answer is hung up on."""
-        self._stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._listener.close()
 
     def misbehave(self, *faults: str | Behaviour) -> None:
         """Answer the next requests so, each by one of the faults, and well after that."""
@@ -144,98 +146,85 @@ class Rehearsal:
         """Answer well from now on, whatever `misbehave` has asked for."""
         self._next.clear()
 
-    def pause(self, seconds: float) -> bool:
-        """Wait, and tell whether the server still runs."""
-        if seconds <= 0:
-            return not self._stopping.is_set()
-        return not self._stopping.wait(seconds)
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = asyncio.start_server(self._serve, sock=self._listener, limit=MAX_REQUEST_BYTES)
+        self._loop.run_until_complete(server)
+        self._loop.run_forever()
+        waiting = asyncio.all_tasks(self._loop)
+        for task in waiting:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+        self._loop.close()
 
-    def behaviour_for(self, request: Json, key: str) -> Behaviour:
-        """Note the request, and return how to answer it."""
-        with self._lock:
-            self.requests.append(request)
-            self.keys.append(key)
-            if request["model"] in self.gone:
-                return FAULTS["no_such_model"]
-            return self._next.popleft() if self._next else self.default
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection, one after the other."""
+        try:
+            while await self._answer(reader, writer):
+                pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has gone, or the rehearsal is over
+        finally:
+            writer.close()
 
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request, and tell whether the connection can serve another."""
+        request_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        headers = dict(line.lower().split(": ", 1) for line in lines if line)
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        authorization = next((line for line in lines if line.lower().startswith("auth")), "")
+        behaviour, text = self._prepare(request_line, authorization.split(" ")[-1], body)
+        response = _response(behaviour, text)[: behaviour.cut]
+        await asyncio.sleep(behaviour.delay)
+        if behaviour.pace:
+            for byte in response:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(behaviour.pace)
+        else:
+            writer.write(response)
+            await writer.drain()
+        return behaviour.cut is None
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 1024
-    rehearsal: Rehearsal
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of clients that hang up."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path != "/v1/chat/completions":
-            self._send(Behaviour(status=404, error=("not_found", None)), "no such path")
-            return
+    def _prepare(self, request_line: str, key: str, body: bytes) -> tuple[Behaviour, str]:
+        """Return how to answer, and with which text."""
+        if not request_line.startswith("POST /v1/chat/completions "):
+            return Behaviour(status=404, error=("not_found", None)), "no such path"
         try:
             request = json.loads(body)
-            conversation = [
-                (message["role"], message["content"]) for message in request["messages"]
-            ]
+            conversation = [(said["role"], said["content"]) for said in request["messages"]]
             model = request["model"]
         except (ValueError, LookupError, TypeError) as error:
-            self._send(Behaviour(status=400, error=("invalid_request_error", None)), repr(error))
-            return
-        key = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        behaviour = self.server.rehearsal.behaviour_for(request, key)
+            return Behaviour(status=400, error=("invalid_request_error", None)), repr(error)
+        self.requests.append(request)
+        self.keys.append(key)
+        behaviour = self._next.popleft() if self._next else self.default
+        if model in self.gone:
+            behaviour = FAULTS["no_such_model"]
         if behaviour.status != 200:
             # What a careless provider could say.
             told = f"The key {key} and the message {conversation[-1][1]!r} are no good."
-            self._send(behaviour, told)
-            return
-        said = sum(role == "user" for role, _ in conversation)
-        answer = SCRIPT[min(said, len(SCRIPT) - 1)]
+            return behaviour, told
+        said_so_far = sum(role == "user" for role, _ in conversation)
+        answer = SCRIPT[min(said_so_far, len(SCRIPT) - 1)]
         if behaviour.echo:
             answer = f"You said: {conversation[-1][1]}"
-        self._send(behaviour, json.dumps(_completion(model, conversation, answer, behaviour)))
+        return behaviour, json.dumps(_completion(model, conversation, answer, behaviour))
 
-    def _send(self, behaviour: Behaviour, text: str) -> None:
-        body = behaviour.body
-        if body is None and behaviour.status != 200:
-            kind, code = behaviour.error
-            body = json.dumps(
-                {"error": {"message": text, "type": kind, "param": None, "code": code}}
-            )
-        encoded = (text if body is None else body).encode()
-        headers = {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(encoded)),
-            **behaviour.headers,
-        }
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        response = f"HTTP/1.1 {behaviour.status} Rehearsed\r\n{head}\r\n".encode() + encoded
-        response = response[: behaviour.cut]
-        self.close_connection = behaviour.cut is not None
-        try:
-            if not self.server.rehearsal.pause(behaviour.delay):
-                self.close_connection = True
-                return
-            if not behaviour.pace:
-                self.wfile.write(response)
-                return
-            for byte in response:
-                self.wfile.write(bytes([byte]))
-                if not self.server.rehearsal.pause(behaviour.pace):
-                    break
-        except OSError:
-            self.close_connection = True  # the client has gone
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's own
-        """Say nothing of single requests."""
+def _response(behaviour: Behaviour, text: str) -> bytes:
+    body = text if behaviour.body is None else behaviour.body
+    if behaviour.body is None and behaviour.status != 200:
+        kind, code = behaviour.error
+        body = json.dumps({"error": {"message": text, "type": kind, "param": None, "code": code}})
+    content = body.encode()
+    headers = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(content)),
+        **behaviour.headers,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {behaviour.status} Rehearsed\r\n{head}\r\n".encode() + content
 
 
 def _completion(

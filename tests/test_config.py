@@ -65,6 +65,9 @@ def test_every_setting_is_read() -> None:
         ("MAX_MESSAGE_CHARS", "1e4"),
         ("MAX_MESSAGE_CHARS", "9" * 5000),
         ("OPENAI_MODEL", ","),
+        ("OPENAI_BASE_URL", "api.openai.com/v1"),
+        ("OPENAI_BASE_URL", "ftp://api.openai.com/v1"),
+        ("OPENAI_BASE_URL", "https:///v1"),
         ("PORT", "http"),
     ],
 )

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 
@@ -111,7 +112,7 @@ def test_pythons_own_sqlite_serves_as_well(tmp_path: Path) -> None:
         (lambda messages: messages.last_id(KEY), "messages_interview (access_key=? AND name=?"),
         (lambda messages: messages.applicants("job-1"), "messages_applicants (access_key=?)"),
         (lambda messages: messages.finished("job-1"), "messages_finished (access_key=?)"),
-        (lambda messages: messages.message_of_key(KEY, "k"), "PRIMARY KEY (access_key=? AND"),
+        (lambda messages: messages.of_key(KEY, "k"), "PRIMARY KEY (access_key=? AND"),
     ],
     ids=["one interview", "its newest", "applicants", "finished", "idempotency key"],
 )
@@ -188,6 +189,28 @@ def test_a_read_only_file_or_a_full_disk_stores_nothing_and_recovers(
         connection.execute(f"PRAGMA {pragma.split()[0]} = {before}")
     with database.transaction() as messages:
         messages.add(KEY, "user", "After")
+    with database.reading() as messages:
+        assert [message.content for message in messages.of(KEY)] == ["Before", "After"]
+    database.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux shows open files")
+@pytest.mark.parametrize("suffixes", [("-wal",), (".db", "-wal")])
+def test_files_that_went_bad_under_an_open_connection_are_opened_anew(
+    database: Database, suffixes: tuple[str, ...]
+) -> None:
+    with database.transaction() as messages:
+        messages.add(KEY, "system", "Before")
+    # As after a volume was detached and attached again.
+    with open(os.devnull) as null:  # noqa: PTH123  # its number is what is wanted
+        for link in Path("/proc/self/fd").iterdir():
+            target = str(link.readlink()) if link.is_symlink() else ""
+            if "folder/messages" in target and target.endswith(suffixes):
+                os.dup2(null.fileno(), int(link.name))
+    for _ in range(5):
+        with suppress(DatabaseUnavailable), database.transaction() as messages:
+            messages.add(KEY, "system", "After")
+            break
     with database.reading() as messages:
         assert [message.content for message in messages.of(KEY)] == ["Before", "After"]
     database.close()

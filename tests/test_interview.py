@@ -324,6 +324,16 @@ class TestIdempotencyKey:
         assert started.reply("One", key="k2").body == first.body
         assert len(started.said()) == 4
 
+    def test_it_stands_for_the_whole_request_where_that_repeated_a_joined_message(
+        self, started: Api, rehearsal: Rehearsal
+    ) -> None:
+        rehearsal.misbehave("cut_off", "cut_off", "cut_off")
+        for words, key in (("A", ""), ("B", ""), ("A\n\nB", "k")):
+            assert started.reply(words, key=key).status == 500
+        assert started.reply("B", key="k").status == 422
+        assert started.reply("A\n\nB", key="k").status == 200
+        assert started.said()[2:] == ["A\n\nB", SCRIPT[1]]
+
 
 @pytest.fixture
 def two_processes(make_api: Callable[..., Api]) -> Iterator[tuple[Api, Api]]:
@@ -361,6 +371,20 @@ def test_a_start_overtaken_by_another_process_is_refused_or_replayed(
         assert [answer.status for answer in answers] == statuses
         assert all(answer.body.get("system", SCRIPT[0]) == SCRIPT[0] for answer in answers)
         assert quick.said(applicant) == [PROMPT, SCRIPT[0]]
+
+
+def test_who_shares_a_call_uses_the_time_that_is_left_to_them(
+    make_api: Callable[..., Api], rehearsal: Rehearsal
+) -> None:
+    api = make_api(reply_deadline=1.5)
+    api.start()
+    rehearsal.misbehave("silence")
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(api.reply, "Hello")
+        wait_for_request(rehearsal, 2)
+        sleep(0.75)
+        second = pool.submit(api.reply, "Hello")
+        assert (first.result().status, second.result().status) == (500, 200)
 
 
 def test_who_shares_a_call_waits_no_longer_than_the_deadline(

@@ -186,6 +186,45 @@ def test_every_old_interview_is_listed_once_whatever_is_in_it(
     assert api.reply("And?", ANA.named("finished")).status == 409
 
 
+def test_starting_an_old_interview_anew_loses_no_word_of_it(
+    write_old: WriteOld, make_api: Callable[..., Api], database_path: Path
+) -> None:
+    write_old(("system", "The old prompt"))
+    mei = ANA.named("Mei")
+    write_old(("user", "a"), ("system", "An answer, it seems"), ("user", "b"), applicant=mei)
+    api = make_api()
+    assert api.start().status == 200
+    assert api.start(mei).status == 200
+    assert api.said(mei) == [PROMPT, SCRIPT[0], "a\n\nb"]
+    assert api.reply("c", mei).status == 200
+    assert api.said(mei) == [PROMPT, SCRIPT[0], "a\n\nb\n\nc", SCRIPT[1]]
+    kept = [content for _, content in stored(database_path)]
+    assert {"The old prompt", "An answer, it seems"} <= set(kept)
+
+
+def test_a_prompt_that_is_stored_twice_finishes_nothing(
+    write_old: WriteOld, make_api: Callable[..., Api]
+) -> None:
+    write_old(*[("system", PROMPT)] * 2, *[("system", "Welcome.")] * 2, ("user", "Hi."))
+    api = make_api()
+    assert api.status() == "started"
+    assert api.reply("Hi.").status == 200
+
+
+def test_other_roles_become_what_clients_take_them_for(
+    write_old: WriteOld, make_api: Callable[..., Api]
+) -> None:
+    write_old(("system", PROMPT), ("assistant", "Welcome."), ("applicant", "Hi."))
+    assert make_api().said() == [PROMPT, "Welcome.", "Hi."]
+
+
+def test_a_time_that_is_a_number_is_shown_as_it_is(
+    write_old: WriteOld, make_api: Callable[..., Api]
+) -> None:
+    write_old(("system", PROMPT), ("system", "Welcome."), date="1743940800")
+    assert [message["timestamp"] for message in make_api().messages()] == ["1743940800"] * 2
+
+
 def test_no_word_of_any_row_is_lost(
     write_old: WriteOld, make_api: Callable[..., Api], database_path: Path
 ) -> None:
@@ -243,6 +282,10 @@ def test_the_service_before_this_one_can_still_write_to_the_file(
     api = make_api()
     write_old(("user", "Hi."), ("system", "So?"))
     assert api.said() == [PROMPT, "Welcome.", "Hi.", "So?"]
+    mei = ANA.named("Mei")
+    write_old(("system", PROMPT), ("system", "Welcome."), applicant=mei)
+    listed = api.get("/get_applicants/job-1").body["applicants"]
+    assert [person["name"] for person in listed] == [ANA.name, "Mei"]
 
 
 def test_many_may_migrate_at_once(write_old: WriteOld, config: Config, database_path: Path) -> None:

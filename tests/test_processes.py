@@ -3,6 +3,7 @@
 import random
 import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -244,3 +245,15 @@ def test_a_body_that_is_too_large_is_413_in_json(make_server: Callable[..., Guni
             assert answer.status == 413
             assert "error" in answer.body
         assert api.start().status == 200
+
+
+def test_a_chunk_that_is_none_is_400_in_json(make_server: Callable[..., Gunicorn]) -> None:
+    server = make_server().start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(
+            b"POST /reply HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+        )
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'{"error": "The body could not be read."}' in answer

@@ -1,0 +1,134 @@
+"""What a request brings, checked once: its body, its fields, its path, its Idempotency-Key.
+
+What cannot be taken is raised, with a sentence that names it.
+"""
+
+import json
+from typing import Any, NoReturn
+
+from flask import request
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
+
+from config import Config
+from db import InterviewKey
+from errors import BadField, BadJson, IncompleteParams
+
+# Characters of the Idempotency-Key header, as in Stripe's API, which made it known.
+MAX_IDEMPOTENCY_KEY_CHARS = 255
+
+Json = dict[str, Any]
+
+
+def interview_and_text(config: Config, text_field: str, max_chars: int) -> tuple[InterviewKey, str]:
+    """Return the interview that the body names, and its one further field.
+
+    Raises:
+        IncompleteParams: A field is missing, null or blank.
+        BadField: A field cannot be taken.
+        BadJson: The body is no JSON object.
+
+    """
+    body = _json_object()
+    key_fields = ("accessKey", "name", "email")
+    for field in (*key_fields, text_field):
+        value = body.get(field)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise IncompleteParams
+    limit = config.max_key_chars
+    interview = InterviewKey(
+        *(_part_of_key(field, _text(body, field, limit)) for field in key_fields)
+    )
+    return interview, _text(body, text_field, max_chars)
+
+
+def refuse_slashes(interview: InterviewKey) -> None:
+    """Refuse an interview that its URL could not tell from others. A name may hold slashes."""
+    for field, value in (("accessKey", interview.access_key), ("email", interview.email)):
+        if "/" in value:
+            raise BadField(f"{field} must not hold a slash: the interview's URL could not be read.")
+
+
+def interview_of_path(access_key: str, name: str, email: str) -> InterviewKey:
+    """Return the interview that a path names."""
+    return InterviewKey(
+        access_key_of_path(access_key),
+        _part_of_key("name", _storable("name", name)),
+        _part_of_key("email", _storable("email", email)),
+    )
+
+
+def access_key_of_path(access_key: str) -> str:
+    """Return the access key that a path names."""
+    return _part_of_key("access_key", _storable("access_key", access_key))
+
+
+def idempotency_key() -> str | None:
+    """Return the request's Idempotency-Key, if it has one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
+        raise BadField(
+            f"Idempotency-Key must have between 1 and {MAX_IDEMPOTENCY_KEY_CHARS} characters."
+        )
+    return _storable("Idempotency-Key", key)
+
+
+def _text(body: Json, field: str, max_chars: int) -> str:
+    value = body[field]
+    if not isinstance(value, str):
+        raise BadField(f"{field} must be a string.")
+    if len(value) > max_chars:
+        raise BadField(f"{field} must not be longer than {max_chars} characters.")
+    return _storable(field, value)
+
+
+def _storable(field: str, value: str) -> str:
+    """Return the value if every database can store it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadField(f"{field} must not hold half of a surrogate pair.") from None
+    if "\0" in value:
+        raise BadField(f"{field} must not hold NUL.")
+    return value
+
+
+def _part_of_key(field: str, value: str) -> str:
+    """Return the value if it can name an interview.
+
+    Broken UTF-8 in a URL becomes U+FFFD; different applicants could become the same.
+    """
+    if "\ufffd" in value:
+        raise BadField(f"{field} must be valid UTF-8, without the replacement character U+FFFD.")
+    return value
+
+
+def _json_object() -> Json:
+    """Return the request's body. NaN and Infinity are no JSON."""
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
+    data = _body()
+    try:
+        body = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BadJson("The body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise BadJson("The body must be a JSON object.")
+    return body
+
+
+def _body() -> bytes:
+    try:
+        data = request.get_data()
+        # A body without a length is cut at the limit; only reading on tells that there was more.
+        request.stream.read(1)
+    except HTTPException:
+        raise
+    except Exception as error:  # each server has its own for a body that makes no sense
+        raise BadJson("The body could not be read.") from error
+    return data
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(constant)
