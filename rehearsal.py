@@ -128,6 +128,8 @@ class Rehearsal:
 
     def start(self) -> "Rehearsal":
         """Begin to answer."""
+        server = asyncio.start_server(self._serve, sock=self._listener, limit=MAX_REQUEST_BYTES)
+        self._loop.run_until_complete(server)
         self._thread.start()
         return self
 
@@ -148,8 +150,6 @@ class Rehearsal:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = asyncio.start_server(self._serve, sock=self._listener, limit=MAX_REQUEST_BYTES)
-        self._loop.run_until_complete(server)
         self._loop.run_forever()
         waiting = asyncio.all_tasks(self._loop)
         for task in waiting:
