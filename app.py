@@ -4,11 +4,11 @@ An endpoint reads its fields, calls `Interviews` and returns JSON. What cannot b
 and answered in `errors.py`.
 """
 
-import logging
 import sys
 
 from flask import Blueprint, Flask, current_app
 from werkzeug.routing import BaseConverter
+from werkzeug.serving import WSGIRequestHandler
 
 from config import Config, StartError, has_api_key, load
 from db import open_database
@@ -21,8 +21,11 @@ from fields import (
     interview_of_path,
     refuse_slashes,
 )
+from health import health
 from interview import Interviews
 from llm import LLM
+from logs import register_request_log, set_up_logging
+from metrics import register_metrics
 
 api = Blueprint("api", __name__)
 
@@ -35,13 +38,7 @@ def create_app(config: Config | None = None) -> Flask:
 
     """
     config = config or load()
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stdout,
-    )
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it has a line for every call
-
+    set_up_logging()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
@@ -49,9 +46,14 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.converters["anything"] = AnythingConverter
     app.extensions["config"] = config
-    app.extensions["interviews"] = Interviews(open_database(config), LLM(config), config)
+    app.extensions["database"] = database = open_database(config)
+    app.extensions["interviews"] = Interviews(database, LLM(config), config)
     register_error_handlers(app)
+    register_request_log(app)
     app.register_blueprint(api)
+    app.register_blueprint(health)
+    if config.metrics:
+        register_metrics(app)
     return app
 
 
@@ -60,6 +62,13 @@ class AnythingConverter(BaseConverter):
 
     regex = r"[\s\S]+"  # a dot would leave out line breaks
     part_isolating = False
+
+
+class QuietHandler(WSGIRequestHandler):
+    """The development server without its own line a request, which holds names."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Leave it to our own."""
 
 
 @api.post("/start_interview")
@@ -144,4 +153,4 @@ except StartError as error:
     sys.exit(4)
 
 if __name__ == "__main__":
-    app.run(port=app.extensions["config"].port, debug=True)
+    app.run(port=app.extensions["config"].port, debug=True, request_handler=QuietHandler)

@@ -55,6 +55,21 @@ class Config:
     max_body_bytes: int = 1_048_576
     """Bytes of a request's body."""
 
+    client_timeout: float = 10.0
+    """Seconds without a byte after which a client that sends, or reads, is given up."""
+
+    max_model_calls: int = 224
+    """Replies and starts that one process has under way; more are refused, to be tried again."""
+
+    worker_threads: int = 256
+    """Requests that one process serves at once; above `max_model_calls`, so that reads go on."""
+
+    web_concurrency: int = 2
+    """Processes of gunicorn, whatever the processors: in a container their number is the host's."""
+
+    metrics: bool = False
+    """`on`: answer `GET /metrics`."""
+
     port: int = 5000
     """Port of `python app.py`, on 127.0.0.1; gunicorn reads `PORT` by itself."""
 
@@ -94,6 +109,11 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         max_key_chars=_whole(settings, "MAX_KEY_CHARS", Config.max_key_chars),
         max_transcript_chars=_whole(settings, "MAX_TRANSCRIPT_CHARS", Config.max_transcript_chars),
         max_body_bytes=_whole(settings, "MAX_BODY_BYTES", Config.max_body_bytes),
+        client_timeout=_number(settings, "CLIENT_TIMEOUT", Config.client_timeout),
+        max_model_calls=_whole(settings, "MAX_MODEL_CALLS", Config.max_model_calls),
+        worker_threads=_whole(settings, "WORKER_THREADS", Config.worker_threads),
+        web_concurrency=_whole(settings, "WEB_CONCURRENCY", Config.web_concurrency),
+        metrics=_switch(settings, "METRICS", default=Config.metrics),
         port=_whole(settings, "PORT", Config.port),
     )
 
@@ -150,3 +170,12 @@ def _whole(settings: Mapping[str, str], name: str, default: int) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) > 0):
         raise StartError(f"{name} must be a whole number above 0, not {value!r}.")
     return int(value)
+
+
+def _switch(settings: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = settings.get(name)
+    if value is None:
+        return default
+    if value.lower() not in ("on", "off"):
+        raise StartError(f"{name} must be on or off, not {value!r}.")
+    return value.lower() == "on"

@@ -81,6 +81,30 @@ class KeyReused(ApiError):
     sentence = "This Idempotency-Key was used in this interview for another request."
 
 
+class StalledBody(ApiError):
+    """The client stopped sending before its body was complete."""
+
+    status = 408
+    sentence = "The body did not come in time. Nothing was stored; please send it again."
+
+    def headers(self) -> dict[str, str]:
+        """Close the connection: where the next request would begin is not known."""
+        return {"Connection": "close"}
+
+
+class Overloaded(ApiError):
+    """This process has as many turns under way as it may."""
+
+    status = 503
+    sentence = (
+        "Too many interviews are waiting for an answer. Nothing was stored; please try again."
+    )
+
+    def headers(self) -> dict[str, str]:
+        """Return when to try again, in seconds."""
+        return {"Retry-After": "2"}
+
+
 class DatabaseUnavailable(ApiError):
     """The database cannot do at the moment what was asked; what it has acknowledged is kept."""
 
@@ -113,6 +137,8 @@ def _answer_http_error(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < 400:
         return error
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    if error.code == 413:
+        headers["Connection"] = "close"  # the rest of the body is not read
     return _response({"error": error.description or error.name}, error.code, headers)
 
 

@@ -7,11 +7,11 @@ import json
 from typing import Any, NoReturn
 
 from flask import request
-from werkzeug.exceptions import HTTPException, UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, HTTPException, UnsupportedMediaType
 
 from config import Config
 from db import InterviewKey
-from errors import BadField, BadJson, IncompleteParams
+from errors import BadField, BadJson, IncompleteParams, StalledBody
 
 # Characters of the Idempotency-Key header, as in Stripe's API, which made it known.
 MAX_IDEMPOTENCY_KEY_CHARS = 255
@@ -123,8 +123,12 @@ def _body() -> bytes:
         data = request.get_data()
         # A body without a length is cut at the limit; only reading on tells that there was more.
         request.stream.read(1)
+    except ClientDisconnected:
+        raise StalledBody from None
     except HTTPException:
         raise
+    except BlockingIOError:  # what a socket's timeout is in a chunked body
+        raise StalledBody from None
     except Exception as error:  # each server has its own for a body that makes no sense
         raise BadJson("The body could not be read.") from error
     return data

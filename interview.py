@@ -12,15 +12,26 @@ model thinks, and what a killed process leaves behind is an open message like an
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
+from threading import BoundedSemaphore
 from typing import Literal, NamedTuple
 
+import metrics
+import telemetry
 from config import Config
 from db import Applicant, Database, InterviewKey, Message, Messages, Role
-from errors import AlreadyStarted, Finished, KeyReused, NotStarted, TranscriptFull
+from errors import (
+    AlreadyStarted,
+    Finished,
+    KeyReused,
+    NotStarted,
+    Overloaded,
+    TranscriptFull,
+)
 from llm import LLM, ChatMessage
 from shared_calls import SharedCalls
 
@@ -51,6 +62,7 @@ class Interviews:
         self._llm = llm
         self._config = config
         self._calls = SharedCalls[str | None]()
+        self._turns = BoundedSemaphore(config.max_model_calls)
 
     def start(
         self, interview: InterviewKey, prompt: str, idempotency_key: str | None = None
@@ -61,19 +73,36 @@ class Interviews:
             AlreadyStarted: It is started, and not by a request with this key.
             KeyReused: The key came with another request before.
             LLMError: The model did not answer; nothing is stored.
+            Overloaded: Too many turns are under way in this process; nothing is stored.
 
         """
+        with self._turn():
+            return self._start(interview, prompt, idempotency_key)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Take one of the places for turns under way, or refuse at once."""
+        if not self._turns.acquire(blocking=False):
+            raise Overloaded
+        with metrics.UNDER_WAY.track_inprogress():
+            try:
+                yield
+            finally:
+                self._turns.release()
+
+    def _start(self, interview: InterviewKey, prompt: str, idempotency_key: str | None) -> str:
         deadline = time.monotonic() + self._config.reply_deadline
         while True:
             with self._database.reading() as messages:
                 opening = _opening_by_key(messages, interview, prompt, idempotency_key)
             if opening is not None:
                 return opening
-            opening, is_ours = self._calls.share(
-                (interview, prompt),
-                partial(self._open, interview, prompt, idempotency_key, deadline),
-                deadline,
-            )
+            with telemetry.waiting():
+                opening, is_ours = self._calls.share(
+                    (interview, prompt),
+                    partial(self._open, interview, prompt, idempotency_key, deadline),
+                    deadline,
+                )
             if is_ours and opening is not None:
                 return opening
 
@@ -105,8 +134,13 @@ class Interviews:
             TranscriptFull: The text does not fit into the transcript.
             KeyReused: The key came with another request before.
             LLMError: The model did not answer; the text is stored and open.
+            Overloaded: Too many turns are under way in this process; nothing is stored.
 
         """
+        with self._turn():
+            return self._reply(interview, text, idempotency_key)
+
+    def _reply(self, interview: InterviewKey, text: str, idempotency_key: str | None) -> str:
         deadline = time.monotonic() + self._config.reply_deadline
         with self._database.transaction() as messages:
             history = messages.of(interview)
@@ -117,11 +151,12 @@ class Interviews:
                 return answer
             # Whoever has the same history in front of it asks the model the same.
             newest = history[-1]
-            answer, _ = self._calls.share(
-                (interview, newest.id),
-                partial(self._answer, interview, history, deadline),
-                deadline,
-            )
+            with telemetry.waiting():
+                answer, _ = self._calls.share(
+                    (interview, newest.id),
+                    partial(self._answer, interview, history, deadline),
+                    deadline,
+                )
             if answer is not None:
                 return answer
             with self._database.reading() as messages:

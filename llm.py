@@ -3,6 +3,7 @@
 Knows the provider and nothing of interviews. Whatever goes wrong is an `LLMError`.
 """
 
+import json
 import logging
 import os
 import random
@@ -11,12 +12,14 @@ import time
 from collections.abc import Iterable
 from itertools import pairwise
 from threading import Lock
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
+import httpx2
 import openai
 from openai import DefaultHttpxClient, OpenAI
-from openai.types.chat import ChatCompletion
 
+import metrics
+import telemetry
 from config import Config
 from deadline import bound_by_deadline, network_deadline
 from errors import ApiError
@@ -102,6 +105,7 @@ class LLM:
             return self._answer_of_first_model(conversation, deadline)
         except LLMError as error:
             log.error("The model gave no answer: %s (%s)", error.kind, error.detail)  # noqa: TRY400
+            metrics.MODEL_FAILURES.labels(error.kind).inc()
             raise
 
     def close(self) -> None:
@@ -147,13 +151,15 @@ class LLM:
         try:
             with network_deadline(deadline):
                 # The client's door for raw requests: `chat.completions.create` walks through every
-                # message in Python before it sends them, some 0.2 ms each.
-                completion: object = self._of_this_process().post(
+                # message in Python before it sends them, some 0.2 ms each. Nor are its models
+                # built: they validate nothing, so that every part must be looked at anyhow.
+                response = self._of_this_process().post(
                     "/chat/completions",
-                    cast_to=ChatCompletion,
+                    cast_to=httpx2.Response,
                     body={"model": model, "messages": messages},
                     options={"timeout": left, "max_retries": 0},
                 )
+                completion = json.loads(response.content)
         except openai.APIStatusError as error:
             raise _status_error(error) from None
         except openai.APITimeoutError:
@@ -164,7 +170,9 @@ class LLM:
         # may quote what was sent, the key included, so that only their type is told.
         except Exception as error:
             raise LLMError("bad_answer", type(error).__name__) from None
-        return _whole_text(completion)
+        text = _whole_text(completion)
+        _note_tokens(model, completion)
+        return text
 
     def _of_this_process(self) -> OpenAI:
         """Return the one client: shared by threads, but never across a fork.
@@ -174,7 +182,13 @@ class LLM:
         """
         with self._lock:
             if self._client is None or self._pid != os.getpid():
-                http_client = DefaultHttpxClient(follow_redirects=False)
+                threads = self._config.worker_threads
+                http_client = DefaultHttpxClient(
+                    follow_redirects=False,
+                    limits=httpx2.Limits(
+                        max_connections=threads, max_keepalive_connections=threads
+                    ),
+                )
                 bound_by_deadline(http_client)
                 self._client = OpenAI(
                     api_key=self._config.openai_api_key,
@@ -213,23 +227,19 @@ def _retry_after(value: str | None) -> float | None:
     return seconds if seconds >= 0 else None
 
 
-def _whole_text(completion: object) -> str:
-    """Return the answer's text if it is all there.
-
-    The client does not validate what a server sends: it may be a completion with any part missing
-    or of another type, or no completion at all.
-    """
+def _whole_text(completion: Any) -> str:
+    """Return the answer's text if it is all there; any part may be missing or of another type."""
     try:
-        choice = completion.choices[0]  # type: ignore[attr-defined]
-        finish_reason, message = choice.finish_reason, choice.message
-        text, refusal = message.content, message.refusal
-    except (AttributeError, IndexError, KeyError, TypeError):
+        choice = completion["choices"][0]
+        finish_reason, message = choice["finish_reason"], choice["message"]
+        text, refusal = message["content"], message.get("refusal")
+    except (AttributeError, LookupError, TypeError):
         raise LLMError("bad_answer", "no completion") from None
     if refusal:
         raise LLMError("refusal", "the model refused")
     if finish_reason != "stop":
-        known = finish_reason in ("length", "content_filter", "tool_calls", "function_call")
-        raise LLMError("not_whole", f"finish_reason {finish_reason if known else 'unknown'}")
+        reason = finish_reason if finish_reason in ("length", "content_filter") else "unknown"
+        raise LLMError("not_whole", f"finish_reason {reason}")
     if not isinstance(text, str) or not text.strip():
         raise LLMError("blank", "no text")
     try:
@@ -239,3 +249,20 @@ def _whole_text(completion: object) -> str:
     if "\0" in text:
         raise LLMError("bad_answer", "a NUL character")
     return text
+
+
+def _note_tokens(model: str, completion: Any) -> None:
+    """Note what the call has used, as far as the provider says it."""
+    usage = completion.get("usage")
+    if not isinstance(usage, dict):
+        usage = {}
+    record = telemetry.current()
+    record.model = model
+    for direction, name in (("in", "prompt_tokens"), ("out", "completion_tokens")):
+        tokens = usage.get(name)
+        if isinstance(tokens, int) and tokens > 0:
+            metrics.TOKENS.labels(model, direction).inc(tokens)
+            if direction == "in":
+                record.tokens_in += tokens
+            else:
+                record.tokens_out += tokens

@@ -16,6 +16,7 @@ from api import Api, over_flask
 from app import create_app
 from config import Config
 from rehearsal import Rehearsal
+from server import Gunicorn
 
 API_KEY = "sk-secret-of-the-tests"
 
@@ -59,3 +60,24 @@ def make_api(config: Config) -> Iterator[Callable[..., Api]]:
 @pytest.fixture
 def api(make_api: Callable[..., Api]) -> Api:
     return make_api()
+
+
+@pytest.fixture
+def make_server(
+    config: Config, database_path: Path, tmp_path: Path
+) -> Iterator[Callable[..., Gunicorn]]:
+    servers = []
+
+    def make(*arguments: str, **settings: str) -> Gunicorn:
+        defaults = {
+            "OPENAI_API_KEY": API_KEY,
+            "OPENAI_BASE_URL": config.openai_base_url or "",
+            "DATABASE_URL": f"sqlite:///{database_path}",
+        }
+        server = Gunicorn(tmp_path / "log", {**defaults, **settings}, *arguments)
+        servers.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.stop()

@@ -91,7 +91,7 @@ class Gunicorn:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "gunicorn", "app:app"),
-                    *("--no-control-socket", "--bind", f"127.0.0.1:{self.port}"),
+                    *("--bind", f"127.0.0.1:{self.port}"),
                     *self._arguments,
                 ],
                 cwd=APP_FOLDER,
@@ -124,6 +124,11 @@ class Gunicorn:
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
         self._process.wait()
+
+    def terminate(self) -> None:
+        """Tell it to stop, as a deployment does."""
+        assert self._process is not None
+        self._process.terminate()
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -33,6 +33,11 @@ def test_every_setting_is_read() -> None:
             "MAX_KEY_CHARS": "3",
             "MAX_TRANSCRIPT_CHARS": "4",
             "MAX_BODY_BYTES": "5",
+            "CLIENT_TIMEOUT": "7",
+            "MAX_MODEL_CALLS": "8",
+            "WORKER_THREADS": "9",
+            "WEB_CONCURRENCY": "10",
+            "METRICS": "On",
             "PORT": "6",
         }
     ) == Config(
@@ -48,6 +53,11 @@ def test_every_setting_is_read() -> None:
         max_key_chars=3,
         max_transcript_chars=4,
         max_body_bytes=5,
+        client_timeout=7,
+        max_model_calls=8,
+        worker_threads=9,
+        web_concurrency=10,
+        metrics=True,
         port=6,
     )
 
@@ -69,6 +79,7 @@ def test_every_setting_is_read() -> None:
         ("OPENAI_BASE_URL", "ftp://api.openai.com/v1"),
         ("OPENAI_BASE_URL", "https:///v1"),
         ("PORT", "http"),
+        ("METRICS", "yes"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:

@@ -50,6 +50,8 @@ def default(setting: str) -> str:
         return ""
     if isinstance(value, tuple):
         return ",".join(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -59,6 +61,7 @@ def test_every_route_is_in_the_readme_and_every_route_there_exists() -> None:
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
+    routes.add("GET /metrics")  # off unless it is turned on
     assert set(re.findall(r"\| `((?:GET|POST) [^`]+)` \|", README)) == routes
 
 

@@ -18,34 +18,8 @@ import httpx2
 import pytest
 
 from api import ANA, PROMPT, Answer
-from config import Config
-from conftest import API_KEY
 from rehearsal import SCRIPT, Behaviour, Rehearsal
 from server import Gunicorn
-
-# Two workers, as many threads as there are requests at once below.
-TWO_WORKERS = ("--workers", "2", "--worker-class", "gthread", "--threads", "24")
-
-
-@pytest.fixture
-def make_server(
-    config: Config, database_path: Path, tmp_path: Path
-) -> Iterator[Callable[..., Gunicorn]]:
-    servers = []
-
-    def make(*arguments: str, **settings: str) -> Gunicorn:
-        defaults = {
-            "OPENAI_API_KEY": API_KEY,
-            "OPENAI_BASE_URL": config.openai_base_url or "",
-            "DATABASE_URL": f"sqlite:///{database_path}",
-        }
-        server = Gunicorn(tmp_path / "log", {**defaults, **settings}, *arguments)
-        servers.append(server)
-        return server
-
-    yield make
-    for server in servers:
-        server.stop()
 
 
 def test_gunicorn_alone_holds_an_interview(make_server: Callable[..., Gunicorn]) -> None:
@@ -75,11 +49,10 @@ def test_a_wrong_setting_ends_the_start_with_one_clear_sentence(
     assert "secret" not in log
 
 
-@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
 def test_races_across_two_workers(
-    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal, preload: tuple[str, ...]
+    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal
 ) -> None:
-    server = make_server(*TWO_WORKERS, *preload).start()
+    server = make_server().start()
     rehearsal.default = Behaviour(delay=0.5)
     with server.api() as api, ThreadPoolExecutor(20) as pool:
         starts = list(pool.map(lambda _: api.start(), range(20)))
@@ -109,7 +82,7 @@ def test_races_across_two_workers(
 def test_many_workers_may_start_at_once_on_a_new_file(
     make_server: Callable[..., Gunicorn],
 ) -> None:
-    servers = [make_server("--workers", "4") for _ in range(2)]
+    servers = [make_server(WEB_CONCURRENCY="4") for _ in range(2)]
     for server in servers:
         server.spawn()
     for server in servers:
@@ -153,7 +126,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(
     make_server: Callable[..., Gunicorn], rehearsal: Rehearsal
 ) -> None:
     rehearsal.default = Behaviour(echo=True, delay=0.01)
-    server = make_server(*TWO_WORKERS).start()
+    server = make_server().start()
     stop = Event()
     conversations = [Conversation(server, f"Applicant {i}", stop) for i in range(8)]
     for conversation in conversations:
@@ -212,10 +185,11 @@ def test_a_killed_turn_is_carried_on_by_the_next_request(
 def test_a_disk_that_takes_no_more_is_503_and_recovers(
     make_server: Callable[..., Gunicorn], database_path: Path
 ) -> None:
-    server = make_server().start()
+    server = make_server(WEB_CONCURRENCY="1").start()
     with server.api() as api:
         api.start()
         (worker,) = server.workers()
+        # Above what the log may need, below the database.
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
         for _ in range(2):
             answer = api.reply("Hello")
