@@ -4,12 +4,13 @@ VENV := venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check format clean
+.PHONY: help run test check bench format clean
 
 help:
 	@echo "make run      serve on http://127.0.0.1:5000/; without an OPENAI_API_KEY, as a rehearsal"
 	@echo "make test     run the tests"
 	@echo "make check    check format, lint and types"
+	@echo "make bench    measure it against its peers, some five minutes; writes bench/RESULTS.md"
 	@echo "make format   format the code, and mend what the linter can mend"
 	@echo "make clean    remove the virtual environment and the tools' caches"
 
@@ -19,10 +20,13 @@ run: $(VENV)/.installed .env
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-dev $(VENV)/.installed-bench
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python bench/run.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
@@ -44,6 +48,10 @@ $(VENV)/.installed: requirements.txt | $(BIN)/python
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.installed-bench: requirements-bench.txt $(VENV)/.installed
+	$(PIP) -r requirements-bench.txt
 	@touch $@
 
 .env:

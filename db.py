@@ -5,6 +5,8 @@ and SQLite's errors as `DatabaseUnavailable`.
 """
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,11 @@ else:
         import pysqlite3 as sqlite3
     except ImportError:
         import sqlite3
+
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +66,8 @@ class Message(NamedTuple):
     role: Role
     content: str
     date_created: str
-    is_finished: bool
+    is_finished: int
+    """1 for what the interviewer closed the interview with, 0 for all else."""
 
 
 class Applicant(NamedTuple):
@@ -79,15 +87,12 @@ class Messages:
     def of(self, interview: InterviewKey) -> list[Message]:
         """Return every message of the interview, oldest first."""
         rows = self._connection.execute(
-            "SELECT id, role, content, date_created, is_finished FROM messages"
+            # An old file may hold a number for a time.
+            "SELECT id, role, content, CAST(date_created AS TEXT), is_finished FROM messages"
             " WHERE access_key = ? AND name = ? AND email = ? AND role <> 'aside' ORDER BY id",
             interview,
         )
-        return [
-            # An old file may hold a number for a time.
-            Message(id_, role, content, str(date_created), bool(is_finished))
-            for id_, role, content, date_created, is_finished in rows
-        ]
+        return list(map(Message._make, rows))
 
     def last_id(self, interview: InterviewKey) -> int | None:
         """Return the id of the interview's newest message."""
@@ -109,7 +114,7 @@ class Messages:
             " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (role, content, now, int(is_finished), *interview),
         ).fetchone()
-        return Message(id_, role, content, now, is_finished)
+        return Message(id_, role, content, now, int(is_finished))
 
     def fill(self, message_id: int, content: str, *, is_finished: bool = False) -> None:
         """Give a message that stands for one that was never sent its words."""
@@ -184,8 +189,10 @@ class Database:
         self._path = path
         self._lock_timeout = lock_timeout
         self._idle: list[sqlite3.Connection] = []
-        # Threads wait better here than for SQLite's own lock, which they would have to poll.
+        # Threads, and then processes, wait better here than for SQLite's own lock: that they would
+        # poll, with pauses of up to a tenth of a second.
         self._writing = Lock()
+        self._processes = ProcessLock(path.with_name(path.name + "-lock"))
 
     @contextmanager
     def reading(self) -> Iterator[Messages]:
@@ -194,12 +201,21 @@ class Database:
             yield Messages(connection)
 
     @contextmanager
-    def transaction(self) -> Iterator[Messages]:
+    def transaction(self, *, synced: bool = True) -> Iterator[Messages]:
         """Give the queries in a transaction: once the block ends, all it stored is on the disk.
 
         If it raises, nothing is stored. Nothing slow belongs inside: others wait meanwhile.
+
+        Args:
+            synced: Whether what is stored survives a power cut. If not, it survives whatever
+                becomes of this process, and the next synced transaction makes it survive the rest.
+
         """
         with _translated_errors(), self._turn(), self._connection() as connection:
+            # Only a write-ahead log can be left unsynced without harm.
+            relaxed = not synced and wal_is_safe(sqlite3.sqlite_version_info)
+            if relaxed:
+                connection.execute("PRAGMA synchronous = NORMAL")
             # IMMEDIATE waits for other processes here. A transaction that starts as a reader
             # fails without waiting when it comes to write.
             connection.execute("BEGIN IMMEDIATE")
@@ -210,6 +226,14 @@ class Database:
                 if connection.in_transaction:  # a full disk has rolled back by itself
                     connection.execute("ROLLBACK")
                 raise
+            finally:
+                if relaxed:
+                    connection.execute("PRAGMA synchronous = FULL")
+
+    def sync(self) -> None:
+        """Let all that was stored without being synced survive a power cut."""
+        with self.transaction() as messages:
+            messages.touch()
 
     def check(self) -> None:
         """Read and write something, without changing anything.
@@ -218,20 +242,21 @@ class Database:
             DatabaseUnavailable: It cannot be done.
 
         """
-        with self.transaction() as messages:
-            messages.touch()
+        self.sync()
 
     def close(self) -> None:
         """Close the connections that nobody uses at the moment."""
         while self._idle:
             self._idle.pop().close()
+        self._processes.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._writing.acquire(timeout=self._lock_timeout):
             raise DatabaseUnavailable("it is busy")
         try:
-            yield
+            with self._processes.turn():
+                yield
         finally:
             self._writing.release()
 
@@ -270,6 +295,48 @@ class Database:
             return connection
         connection.close()
         return new
+
+
+class ProcessLock:
+    """A lock between processes, which the kernel gives back for one that is killed.
+
+    It makes waiting fair and no more: what is right is up to SQLite's own lock. So where there is
+    none to be had, it is done without.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+        self._pid = 0
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the other processes' turns to end. One thread of each process at a time."""
+        file = self._of_this_process()
+        if file is None:
+            yield
+            return
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    def _of_this_process(self) -> int | None:
+        """Return the open file; one from before a fork would be the parent's lock as well."""
+        if fcntl is not None and self._pid != os.getpid():
+            try:
+                self._file = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
+            except OSError:
+                return None
+            self._pid = os.getpid()
+        return self._file
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None and self._pid == os.getpid():
+            os.close(self._file)
+        self._file, self._pid = None, 0
 
 
 def open_database(config: Config) -> Database:

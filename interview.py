@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
-from itertools import groupby
+from itertools import groupby, takewhile
 from threading import BoundedSemaphore
 from typing import Literal, NamedTuple
 
@@ -32,7 +32,7 @@ from errors import (
     Overloaded,
     TranscriptFull,
 )
-from llm import LLM, ChatMessage
+from llm import LLM, ChatMessage, LLMError
 from shared_calls import SharedCalls
 
 # Between what an applicant says in several messages before the interviewer answers.
@@ -142,9 +142,21 @@ class Interviews:
 
     def _reply(self, interview: InterviewKey, text: str, idempotency_key: str | None) -> str:
         deadline = time.monotonic() + self._config.reply_deadline
-        with self._database.transaction() as messages:
+        # Not synced yet, which would be for nothing: nobody is told before the answer is stored,
+        # and that is synced, or before `sync` below.
+        with self._database.transaction(synced=False) as messages:
             history = messages.of(interview)
             message = self._take(messages, interview, history, text, idempotency_key)
+        try:
+            return self._answer_of(interview, history, message, deadline)
+        except LLMError:
+            self._database.sync()
+            raise
+
+    def _answer_of(
+        self, interview: InterviewKey, history: list[Message], message: Message, deadline: float
+    ) -> str:
+        """Return the interviewer's answer to the applicant's message, stored by whomever."""
         while True:
             answer = _answer_to(message, history)
             if answer is not None:
@@ -298,10 +310,9 @@ def _fingerprint(endpoint: str, text: str) -> str:
 
 def _said_again(history: Sequence[Message], text: str) -> Message | None:
     """Return the open message's newest part if the text repeats it, or the message as a whole."""
-    *_, turn = _turns(history)
-    newest = turn[-1]
-    if newest.role == "user" and text in (newest.content, _joined(turn)):
-        return newest
+    open_parts = list(takewhile(lambda message: message.role == "user", reversed(history)))
+    if open_parts and text in (open_parts[0].content, _joined(reversed(open_parts))):
+        return open_parts[0]
     return None
 
 
@@ -315,8 +326,13 @@ def _answer_to(message: Message, history: Iterable[Message]) -> str | None:
 
 def _turns(history: Sequence[Message]) -> list[list[Message]]:
     """Group the messages by who speaks; the prompt, first, is for itself."""
-    spoken = groupby(history[1:], key=lambda message: message.role)
-    return [list(history[:1]), *(list(turn) for _, turn in spoken)] if history else []
+    turns: list[list[Message]] = []
+    for message in history:
+        if len(turns) > 1 and turns[-1][0].role == message.role:
+            turns[-1].append(message)
+        else:
+            turns.append([message])
+    return turns
 
 
 def _joined(turn: Iterable[Message]) -> str:
@@ -336,10 +352,10 @@ def _conversation(history: Sequence[Message]) -> list[ChatMessage]:
 
     It only ever grows at the end, so that the provider can cache what it has read before.
     """
-    prompt, *spoken = _transcript(history)
-    conversation: list[ChatMessage] = [{"role": "system", "content": prompt.content}]
-    for message in spoken:
-        role: Literal["assistant", "user"] = "user" if message.role == "user" else "assistant"
-        if message.content:
-            conversation.append({"role": role, "content": message.content})
+    conversation: list[ChatMessage] = [{"role": "system", "content": history[0].content}]
+    for turn in _turns(history)[1:]:
+        content = turn[0].content if len(turn) == 1 else _joined(turn)
+        if content:
+            role: Literal["assistant", "user"] = "user" if turn[0].role == "user" else "assistant"
+            conversation.append({"role": role, "content": content})
     return conversation

@@ -1,0 +1,98 @@
+"""The load: applicants on connections of their own, each waiting for its answer before it goes on.
+
+Raw HTTP over asyncio, in a process of its own: what it takes of a core is in its result. Prints
+JSON: `replies`, `errors`, `seconds`, `median` and `p95` of a reply in seconds, `cpu` in seconds.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+
+TURN = "I have worked in intensive care for eight years, the last three as head of a team."
+
+
+def request(path: str, **body: str) -> bytes:
+    """Return a request, head and body."""
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes) -> bool:
+    """Send a request, and tell whether it was answered with 200."""
+    writer.write(content)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+    await reader.readexactly(length)
+    return head.startswith(b"http/1.1 200")
+
+
+class Load:
+    """What a number of applicants at once experience."""
+
+    def __init__(self, port: int, label: str, seconds: float, each: int) -> None:
+        self._port = port
+        self._label = label
+        self._seconds = seconds
+        self._each = each
+        self.latencies: list[float] = []
+        self.errors = 0
+
+    async def run(self, connections: int, *, starts: bool) -> None:
+        """Let them all begin at once."""
+        end = time.perf_counter() + self._seconds
+        await asyncio.gather(*(self._one(number, end, starts) for number in range(connections)))
+
+    async def _one(self, number: int, end: float, starts: bool) -> None:
+        """One connection, over which its applicants take turns, so that no interview grows long."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        names = [f"{self._label} {number} {each}" for each in range(self._each)]
+        who = [{"accessKey": "bench", "name": name, "email": "a@example.com"} for name in names]
+        if starts:
+            requests = [request("/start_interview", **one, prompt="You interview.") for one in who]
+            for content in requests:
+                self.errors += not await send(reader, writer, content)
+        else:
+            requests = [request("/reply", **one, message=TURN) for one in who]
+            turn = 0
+            while (began := time.perf_counter()) < end:
+                if await send(reader, writer, requests[turn % self._each]):
+                    self.latencies.append(time.perf_counter() - began)
+                else:
+                    self.errors += 1
+                turn += 1
+        writer.close()
+
+
+def main() -> None:
+    """Run, and print the result."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--label", required=True)
+    parser.add_argument("--connections", type=int, required=True)
+    parser.add_argument("--each", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--start", action="store_true")
+    options = parser.parse_args()
+
+    load = Load(options.port, options.label, options.seconds, options.each)
+    began, cpu = time.perf_counter(), time.process_time()
+    asyncio.run(load.run(options.connections, starts=options.start))
+    ordered = sorted(load.latencies) or [0.0]
+    json.dump(
+        {
+            "replies": len(load.latencies),
+            "errors": load.errors,
+            "seconds": time.perf_counter() - began,
+            "median": ordered[len(ordered) // 2],
+            "p95": ordered[int(len(ordered) * 0.95)],
+            "cpu": time.process_time() - cpu,
+        },
+        sys.stdout,
+    )
+
+
+if __name__ == "__main__":
+    main()
