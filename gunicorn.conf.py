@@ -42,8 +42,8 @@ keepalive = 75
 # Three names of 320 characters in a path, percent-encoded.
 limit_request_line = 8190
 
-# Workers are not recycled: their memory does not grow (bench/RESULTS.md), and each restart would
-# cost the connections that it has.
+# Workers are not recycled: nothing in them is known to grow, and each restart would cost them their
+# connections, to clients and to the model.
 max_requests = 0
 
 # In memory: a heartbeat must not wait for a slow disk.
