@@ -5,8 +5,6 @@ and SQLite's errors as `DatabaseUnavailable`.
 """
 
 import logging
-import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from config import APP_FOLDER, Config, StartError
 from errors import DatabaseUnavailable
 from migrations import SCHEMA_VERSION, MigrationError, migrate
+from process_lock import ProcessLock
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,11 +25,6 @@ else:
         import pysqlite3 as sqlite3
     except ImportError:
         import sqlite3
-
-if sys.platform == "win32":
-    fcntl = None
-else:
-    import fcntl
 
 log = logging.getLogger(__name__)
 
@@ -295,48 +289,6 @@ class Database:
             return connection
         connection.close()
         return new
-
-
-class ProcessLock:
-    """A lock between processes, which the kernel gives back for one that is killed.
-
-    It makes waiting fair and no more: what is right is up to SQLite's own lock. So where there is
-    none to be had, it is done without.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: int | None = None
-        self._pid = 0
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for the other processes' turns to end. One thread of each process at a time."""
-        file = self._of_this_process()
-        if file is None:
-            yield
-            return
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
-
-    def _of_this_process(self) -> int | None:
-        """Return the open file; one from before a fork would be the parent's lock as well."""
-        if fcntl is not None and self._pid != os.getpid():
-            try:
-                self._file = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
-            except OSError:
-                return None
-            self._pid = os.getpid()
-        return self._file
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None and self._pid == os.getpid():
-            os.close(self._file)
-        self._file, self._pid = None, 0
 
 
 def open_database(config: Config) -> Database:
