@@ -206,10 +206,10 @@ class Database:
 
         """
         with _translated_errors(), self._turn(), self._connection() as connection:
-            # Only a write-ahead log can be left unsynced without harm.
+            # Only a write-ahead log can be left unsynced without harm. Each transaction says which
+            # it wants, so that none depends on what the connection was used for before.
             relaxed = not synced and wal_is_safe(sqlite3.sqlite_version_info)
-            if relaxed:
-                connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA synchronous = {'NORMAL' if relaxed else 'FULL'}")
             # IMMEDIATE waits for other processes here. A transaction that starts as a reader
             # fails without waiting when it comes to write.
             connection.execute("BEGIN IMMEDIATE")
@@ -220,23 +220,16 @@ class Database:
                 if connection.in_transaction:  # a full disk has rolled back by itself
                     connection.execute("ROLLBACK")
                 raise
-            finally:
-                if relaxed:
-                    connection.execute("PRAGMA synchronous = FULL")
 
     def sync(self) -> None:
-        """Let all that was stored without being synced survive a power cut."""
-        with self.transaction() as messages:
-            messages.touch()
-
-    def check(self) -> None:
-        """Read and write something, without changing anything.
+        """Let all that was stored without being synced survive a power cut.
 
         Raises:
-            DatabaseUnavailable: It cannot be done.
+            DatabaseUnavailable: It cannot be read, or not written.
 
         """
-        self.sync()
+        with self.transaction() as messages:
+            messages.touch()
 
     def close(self) -> None:
         """Close the connections that nobody uses at the moment."""

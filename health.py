@@ -20,5 +20,5 @@ def readyz() -> dict[str, str]:
     That the model's key is set has been seen to at the start.
     """
     database: Database = current_app.extensions["database"]
-    database.check()
+    database.sync()
     return {"status": "ready"}

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
@@ -146,6 +147,22 @@ def test_a_transaction_that_fails_stores_nothing(database: Database) -> None:
         messages.add(KEY, "system", "Hello")
     with database.reading() as messages:
         assert [message.content for message in messages.of(KEY)] == ["Hello"]
+    database.close()
+
+
+def test_a_transaction_is_synced_whatever_became_of_an_unsynced_one(
+    config: Config, database_path: Path
+) -> None:
+    database = open_database(replace(config, database_lock_timeout=0.1))
+    blocker = connect(database_path, 1)
+    blocker.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailable), database.transaction(synced=False):
+        pass
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    with database.transaction() as messages:
+        synchronous = messages._connection.execute("PRAGMA synchronous").fetchone()
+    assert synchronous == (2,)  # FULL
     database.close()
 
 
