@@ -5,6 +5,8 @@ The other modules raise; one handler here turns what they raise into a response.
 
 import json
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -17,6 +19,7 @@ class ApiError(Exception):
 
     status = 400
     sentence = "Bad request."
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, sentence: str | None = None) -> None:
         super().__init__(sentence or self.sentence)
@@ -24,10 +27,6 @@ class ApiError(Exception):
     def body(self) -> dict[str, str]:
         """Return the JSON object that the client reads."""
         return {"error": str(self)}
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers that go with it."""
-        return {}
 
 
 class BadJson(ApiError):
@@ -86,10 +85,8 @@ class StalledBody(ApiError):
 
     status = 408
     sentence = "The body did not come in time. Nothing was stored; please send it again."
-
-    def headers(self) -> dict[str, str]:
-        """Close the connection: where the next request would begin is not known."""
-        return {"Connection": "close"}
+    # Where the next request would begin is not known.
+    headers = MappingProxyType({"Connection": "close"})
 
 
 class Overloaded(ApiError):
@@ -99,26 +96,20 @@ class Overloaded(ApiError):
     sentence = (
         "Too many interviews are waiting for an answer. Nothing was stored; please try again."
     )
-
-    def headers(self) -> dict[str, str]:
-        """Return when to try again, in seconds."""
-        return {"Retry-After": "2"}
+    headers = MappingProxyType({"Retry-After": "2"})  # seconds
 
 
 class DatabaseUnavailable(ApiError):
     """The database cannot do at the moment what was asked; what it has acknowledged is kept."""
 
     status = 503
+    headers = MappingProxyType({"Retry-After": "5"})  # seconds
 
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"The database is not available ({reason}). "
             "What was stored before is kept. Please try again."
         )
-
-    def headers(self) -> dict[str, str]:
-        """Return when to try again, in seconds."""
-        return {"Retry-After": "5"}
 
 
 def register_error_handlers(app: Flask) -> None:
@@ -129,7 +120,7 @@ def register_error_handlers(app: Flask) -> None:
 
 
 def _answer_api_error(error: ApiError) -> Response:
-    return _response(error.body(), error.status, error.headers())
+    return _response(error.body(), error.status, error.headers)
 
 
 def _answer_http_error(error: HTTPException) -> Response | HTTPException:
@@ -148,6 +139,6 @@ def _answer_unexpected(_error: Exception) -> Response:
     return _response({"error": "Internal server error"}, 500, {})
 
 
-def _response(body: dict[str, str], status: int, headers: dict[str, str]) -> Response:
+def _response(body: dict[str, str], status: int, headers: Mapping[str, str]) -> Response:
     text = json.dumps(body, ensure_ascii=False) + "\n"
-    return Response(text, status, headers, mimetype="application/json")
+    return Response(text, status, dict(headers), mimetype="application/json")
