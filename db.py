@@ -146,6 +146,22 @@ class Messages:
             (*interview, idempotency_key, request, message_id),
         )
 
+    def revocations(self, interview: str) -> int:
+        """Return how often the interview's tokens were revoked; it is named by its hash."""
+        row = self._connection.execute(
+            "SELECT revocations FROM token_revocations WHERE interview = ?", (interview,)
+        ).fetchone()
+        return row[0] if row else 0
+
+    def revoke(self, interview: str) -> None:
+        """Count one more revocation of the interview's tokens; it is named by its hash."""
+        self._connection.execute(
+            "INSERT INTO token_revocations (interview, revocations) VALUES (?, 1)"
+            " ON CONFLICT (interview)"
+            " DO UPDATE SET revocations = token_revocations.revocations + 1",
+            (interview,),
+        )
+
     def touch(self) -> None:
         """Write what is there already."""
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]

@@ -1,7 +1,7 @@
 """The schema, and how an older file comes to it.
 
 The first version was made without a number by the service that came before this one; the last
-function here brings such a file, whatever befell its interviews, into the order that all else
+functions here bring such a file, whatever befell its interviews, into the order that all else
 relies on: prompt, interviewer, applicant, interviewer, ... by ascending id. No word is dropped.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # The table of the service before this one, and of every version of this one.
 MESSAGES = """
@@ -68,6 +68,15 @@ IDEMPOTENCY_KEYS = """
     ) WITHOUT ROWID
 """
 
+# How often an interview's tokens were revoked. The interview is named as tokens name it, by a hash,
+# so that a token that is revoked can be told from the token alone.
+REVOCATIONS = """
+    CREATE TABLE token_revocations (
+        interview TEXT NOT NULL PRIMARY KEY,
+        revocations INTEGER NOT NULL
+    ) WITHOUT ROWID
+"""
+
 
 class MigrationError(Exception):
     """The file is not one that this version can use."""
@@ -92,6 +101,9 @@ def migrate(connection: "sqlite3.Connection", closing_phrase: str) -> None:
     try:
         if _version(connection) == 0:
             _to_version_1(connection, closing_phrase)
+        if _version(connection) == 1:
+            connection.execute(REVOCATIONS)
+            connection.execute("PRAGMA user_version = 2")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -274,3 +274,12 @@ def test_the_log_says_which_sqlite_and_journal(
     open_database(config)
     assert f"SQLite {sqlite3.sqlite_version}" in caplog.text
     assert "journal wal" in caplog.text or "journal truncate" in caplog.text
+
+
+def test_revocations_are_counted_for_each_interview(database: Database) -> None:
+    with database.transaction() as messages:
+        messages.revoke("one")
+        messages.revoke("one")
+        messages.revoke("other")
+    with database.reading() as messages:
+        assert [messages.revocations(name) for name in ("one", "other", "none")] == [2, 1, 0]

@@ -319,6 +319,22 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(
     assert len(stored(database_path)) == 2
 
 
+def test_a_file_of_the_first_version_learns_of_revoked_tokens(
+    config: Config, make_api: Callable[..., Api], database_path: Path
+) -> None:
+    make_api().start()
+    with sqlite3.connect(database_path) as connection:
+        connection.execute("DROP TABLE token_revocations")
+    connection.close()
+    user_version(database_path, 1)
+    database = open_database(config)
+    with database.reading() as messages:
+        assert messages.revocations("any") == 0
+    database.close()
+    assert user_version(database_path) == SCHEMA_VERSION
+    assert len(stored(database_path)) == 2
+
+
 def test_a_file_of_something_else_is_refused_and_left_alone(
     config: Config, database_path: Path
 ) -> None:

@@ -57,7 +57,10 @@ def test_the_rehearsal_by_itself_serves_the_clients_own_calls() -> None:
             assert completion.usage is not None
             assert completion.usage.total_tokens > 0
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()  # else leaving the block waits for it for ever
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"model": "m"}', b'{"messages": [5]}'])
