@@ -7,9 +7,13 @@ and answered in `errors.py`.
 import sys
 
 from flask import Blueprint, Flask, current_app
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 from werkzeug.serving import WSGIRequestHandler
 
+from access import Access, allow, is_applicant, register_access, warn_of_weakness
+from applicant_tokens import ApplicantTokens
+from browsers import register_browsers
 from config import Config, StartError, has_api_key, load
 from db import open_database
 from errors import register_error_handlers
@@ -17,7 +21,9 @@ from fields import (
     Json,
     access_key_of_path,
     idempotency_key,
+    interview_and_lifetime,
     interview_and_text,
+    interview_of_body,
     interview_of_path,
     refuse_slashes,
 )
@@ -26,6 +32,8 @@ from interview import Interviews
 from llm import LLM
 from logs import register_request_log, set_up_logging
 from metrics import register_metrics
+from openapi import openapi
+from rate_limits import RateLimits
 
 api = Blueprint("api", __name__)
 
@@ -40,6 +48,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or load()
     set_up_logging()
     app = Flask(__name__, static_folder=None)
+    app.debug = False  # whatever FLASK_DEBUG says; `python app.py` turns it on
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -48,12 +57,25 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["config"] = config
     app.extensions["database"] = database = open_database(config)
     app.extensions["interviews"] = Interviews(database, LLM(config), config)
+    app.extensions["applicant_tokens"] = tokens = ApplicantTokens(
+        config.secret_key if config.api_keys else (), database
+    )
+    app.extensions["rate_limits"] = limits = RateLimits(app, config)
     register_error_handlers(app)
     register_request_log(app)
+    register_browsers(app, config)
+    register_access(app, Access(config, tokens, limits))
     app.register_blueprint(api)
     app.register_blueprint(health)
+    app.register_blueprint(openapi)
     if config.metrics:
         register_metrics(app)
+    if config.trusted_proxies:
+        hops = config.trusted_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0, x_prefix=0
+        )
+    warn_of_weakness(config)
     return app
 
 
@@ -77,6 +99,7 @@ def start_interview() -> Json:
     config = _config()
     interview, prompt = interview_and_text(config, "prompt", config.max_prompt_chars)
     refuse_slashes(interview)
+    _rate_limits().count_start(interview.access_key)
     opening = _interviews().start(interview, prompt, idempotency_key())
     return {"status": "Interview has started", "system": opening}
 
@@ -86,13 +109,20 @@ def reply() -> Json:
     """Take an applicant's message, and answer with the interviewer's."""
     config = _config()
     interview, message = interview_and_text(config, "message", config.max_message_chars)
+    allow(interview)
+    _rate_limits().count_reply(interview)
     return {"system": _interviews().reply(interview, message, idempotency_key())}
 
 
 @api.get("/get_messages/<access_key>/<anything:name>/<email>")
 def get_messages(access_key: str, name: str, email: str) -> Json:
     """Answer with the transcript: the prompt, then interviewer and applicant in turn."""
-    transcript = _interviews().transcript(interview_of_path(access_key, name, email))
+    interview = interview_of_path(access_key, name, email)
+    allow(interview)
+    transcript = _interviews().transcript(interview)
+    if is_applicant() and transcript:
+        # The prompt is the recruiter's. Its place is kept, as clients rely on it.
+        transcript[0] = transcript[0]._replace(content="")
     return {
         "status": "success",
         "access_key": access_key,
@@ -104,7 +134,9 @@ def get_messages(access_key: str, name: str, email: str) -> Json:
 @api.get("/interview_status/<access_key>/<anything:name>/<email>")
 def interview_status(access_key: str, name: str, email: str) -> Json:
     """Answer with how far the interview is."""
-    return {"status": _interviews().status(interview_of_path(access_key, name, email))}
+    interview = interview_of_path(access_key, name, email)
+    allow(interview)
+    return {"status": _interviews().status(interview)}
 
 
 @api.get("/get_applicants/<access_key>")
@@ -130,9 +162,36 @@ def finished_interviews(access_key: str) -> Json:
     }
 
 
+@api.post("/applicant_token")
+def applicant_token() -> Json:
+    """Issue a token by which an applicant's browser may hold one interview."""
+    interview, lifetime = interview_and_lifetime(_config())
+    refuse_slashes(interview)
+    _rate_limits().count_token(interview.access_key)
+    token, expires_at = _applicant_tokens().issue(interview, lifetime)
+    return {"token": token, "expires_at": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+@api.post("/revoke_applicant_token")
+def revoke_applicant_token() -> Json:
+    """Make all tokens that an interview has so far invalid."""
+    _applicant_tokens().revoke(interview_of_body(_config()))
+    return {"status": "success"}
+
+
 def _interviews() -> Interviews:
     interviews: Interviews = current_app.extensions["interviews"]
     return interviews
+
+
+def _applicant_tokens() -> ApplicantTokens:
+    tokens: ApplicantTokens = current_app.extensions["applicant_tokens"]
+    return tokens
+
+
+def _rate_limits() -> RateLimits:
+    limits: RateLimits = current_app.extensions["rate_limits"]
+    return limits
 
 
 def _config() -> Config:

@@ -1,12 +1,16 @@
 """The environment, read once: every setting with its default, its unit and its check."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
+from limits import parse_many
+
+import api_keys
 
 APP_FOLDER = Path(__file__).resolve().parent
 
@@ -67,6 +71,38 @@ class Config:
     web_concurrency: int = 2
     """Processes of gunicorn, whatever the processors: in a container their number is the host's."""
 
+    api_keys: tuple[bytes, ...] = ()
+    """SHA-256 of each key that opens the API; `API_KEYS` has, by commas, keys or their hashes as
+    `sha256:` and hex. Unset: the API is open to whoever reaches it."""
+
+    secret_key: tuple[str, ...] = ()
+    """What signs applicants' tokens; of several by commas the first signs and all are accepted.
+    Unset, or without `API_KEYS`: there are no tokens."""
+
+    rate_limits: bool = True
+    """`off`: none of the limits that follow, each a number of requests and a time."""
+
+    limit_replies: str = "20/minute"
+    """Replies to one interview."""
+
+    limit_starts: str = "120/minute"
+    """Starts under one access key."""
+
+    limit_tokens: str = "120/minute"
+    """Tokens issued under one access key."""
+
+    limit_wrong_keys: str = "10/minute"
+    """Wrong keys and tokens from one address, before the answer is 429."""
+
+    redis_url: str | None = None
+    """Where the limits are counted for all processes; unset: in memory, each process by itself."""
+
+    trusted_proxies: int = 0
+    """Proxies in front of the service, each of which adds to `X-Forwarded-For` and `-Proto`."""
+
+    cors_origins: tuple[str, ...] = ()
+    """`CORS_ORIGINS`, comma-separated: whose pages may call the API from a browser."""
+
     metrics: bool = False
     """`on`: answer `GET /metrics`."""
 
@@ -113,6 +149,16 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         max_model_calls=_whole(settings, "MAX_MODEL_CALLS", Config.max_model_calls),
         worker_threads=_whole(settings, "WORKER_THREADS", Config.worker_threads),
         web_concurrency=_whole(settings, "WEB_CONCURRENCY", Config.web_concurrency),
+        api_keys=_key_hashes(settings),
+        secret_key=_list(settings, "SECRET_KEY"),
+        rate_limits=_switch(settings, "RATE_LIMITS", default=Config.rate_limits),
+        limit_replies=_limit(settings, "LIMIT_REPLIES", Config.limit_replies),
+        limit_starts=_limit(settings, "LIMIT_STARTS", Config.limit_starts),
+        limit_tokens=_limit(settings, "LIMIT_TOKENS", Config.limit_tokens),
+        limit_wrong_keys=_limit(settings, "LIMIT_WRONG_KEYS", Config.limit_wrong_keys),
+        redis_url=_redis_url(settings),
+        trusted_proxies=_whole(settings, "TRUSTED_PROXIES", Config.trusted_proxies, at_least=0),
+        cors_origins=_origins(settings),
         metrics=_switch(settings, "METRICS", default=Config.metrics),
         port=_whole(settings, "PORT", Config.port),
     )
@@ -141,13 +187,64 @@ def _url(settings: Mapping[str, str]) -> str | None:
 
 
 def _models(settings: Mapping[str, str]) -> tuple[str, ...]:
-    value = settings.get("OPENAI_MODEL")
+    return _list(settings, "OPENAI_MODEL") or Config.openai_model
+
+
+def _list(settings: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return what stands between the commas; a list of nothing is more likely a slip than meant."""
+    value = settings.get(name)
     if value is None:
-        return Config.openai_model
-    models = tuple(model.strip() for model in value.split(",") if model.strip())
-    if not models:
-        raise StartError(f"OPENAI_MODEL must name a model, or several by commas, not {value!r}.")
-    return models
+        return ()
+    items = tuple(item.strip() for item in value.split(",") if item.strip())
+    if not items:
+        raise StartError(f"{name} holds nothing but commas.")
+    return items
+
+
+def _key_hashes(settings: Mapping[str, str]) -> tuple[bytes, ...]:
+    hashes = []
+    for item in _list(settings, "API_KEYS"):
+        if item.startswith("sha256:"):
+            digits = item.removeprefix("sha256:")
+            if not re.fullmatch("[0-9a-fA-F]{64}", digits):
+                raise StartError("API_KEYS has a sha256: that 64 hexadecimal digits do not follow.")
+            hashes.append(bytes.fromhex(digits))
+        elif item.isascii() and item.isprintable():
+            hashes.append(api_keys.hash_of(item))
+        else:
+            raise StartError("API_KEYS has a key with characters that no header can carry.")
+    return tuple(hashes)
+
+
+def _limit(settings: Mapping[str, str], name: str, default: str) -> str:
+    value = settings.get(name, default)
+    try:
+        limits = parse_many(value)
+    except ValueError:
+        limits = []
+    if not limits or any(limit.amount < 1 for limit in limits):
+        raise StartError(f"{name} must be a number and a time, such as {default}, not {value!r}.")
+    return value
+
+
+def _redis_url(settings: Mapping[str, str]) -> str | None:
+    url = settings.get("REDIS_URL")
+    # The URL itself is not shown, as it may hold a password.
+    if url is not None and not url.startswith(("redis://", "rediss://")):
+        raise StartError("REDIS_URL must be a redis:// or rediss:// URL.")
+    return url
+
+
+def _origins(settings: Mapping[str, str]) -> tuple[str, ...]:
+    origins = _list(settings, "CORS_ORIGINS")
+    for origin in origins:
+        # No star, which would let any page in, and no path: browsers send none.
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", origin):
+            raise StartError(
+                "CORS_ORIGINS must be origins as browsers send them, such as "
+                f"https://app.example.com, not {origin!r}."
+            )
+    return origins
 
 
 def _number(settings: Mapping[str, str], name: str, default: float) -> float:
@@ -163,12 +260,12 @@ def _number(settings: Mapping[str, str], name: str, default: float) -> float:
     return number
 
 
-def _whole(settings: Mapping[str, str], name: str, default: int) -> int:
+def _whole(settings: Mapping[str, str], name: str, default: int, *, at_least: int = 1) -> int:
     value = settings.get(name)
     if value is None:
         return default
-    if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) > 0):
-        raise StartError(f"{name} must be a whole number above 0, not {value!r}.")
+    if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) >= at_least):
+        raise StartError(f"{name} must be a whole number of {at_least} or more, not {value!r}.")
     return int(value)
 
 

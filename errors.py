@@ -53,6 +53,66 @@ class AlreadyStarted(ApiError):
         return {"message": str(self)}
 
 
+class WrongCredential(ApiError):
+    """Neither a key nor a token that opens anything: one answer, whatever is wrong with it."""
+
+    status = 401
+    sentence = (
+        "A valid API key or applicant's token is needed, "
+        "as Authorization: Bearer <key> or as X-API-Key: <key>."
+    )
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="interviews"'})
+
+
+class TokenExpired(WrongCredential):
+    """An applicant's token past its time. Only who has had a true one learns so."""
+
+    sentence = "The token has expired."
+
+
+class TokenRevoked(WrongCredential):
+    """An applicant's token that was revoked. Only who has had a true one learns so."""
+
+    sentence = "The token has been revoked."
+
+
+class NotAllowed(ApiError):
+    """An applicant's token for what it does not open."""
+
+    status = 403
+    sentence = "The token opens one interview's reply, get_messages and interview_status only."
+
+
+class TokensOff(ApiError):
+    """There are no applicants' tokens here."""
+
+    status = 404
+    sentence = "Applicants' tokens are off: they need the settings API_KEYS and SECRET_KEY."
+
+
+class RateLimited(ApiError):
+    """More requests than a limit allows; nothing was done, and the client may send again later."""
+
+    status = 429
+
+    def __init__(self, sentence: str, limit: int, reset: int) -> None:
+        """Say so.
+
+        Args:
+            sentence: What there was too much of.
+            limit: How many are allowed.
+            reset: Seconds until there may be more.
+
+        """
+        super().__init__(f"{sentence} Nothing was stored; please try again in {reset} s.")
+        self.headers = {
+            "Retry-After": str(reset),
+            "RateLimit-Limit": str(limit),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(reset),
+        }
+
+
 class NotStarted(ApiError):
     """A reply to an interview that nobody started."""
 

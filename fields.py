@@ -4,6 +4,7 @@ What cannot be taken is raised, with a sentence that names it.
 """
 
 import json
+import math
 from typing import Any, NoReturn
 
 from flask import request
@@ -15,6 +16,10 @@ from errors import BadField, BadJson, IncompleteParams, StalledBody
 
 # Characters of the Idempotency-Key header, as in Stripe's API, which made it known.
 MAX_IDEMPOTENCY_KEY_CHARS = 255
+
+# Seconds that an applicant's token opens its interview: a day, unless the request says otherwise.
+TOKEN_LIFETIME = 86_400
+MAX_TOKEN_LIFETIME = 30 * 86_400
 
 Json = dict[str, Any]
 
@@ -29,16 +34,27 @@ def interview_and_text(config: Config, text_field: str, max_chars: int) -> tuple
 
     """
     body = _json_object()
-    key_fields = ("accessKey", "name", "email")
-    for field in (*key_fields, text_field):
-        value = body.get(field)
-        if value is None or (isinstance(value, str) and not value.strip()):
-            raise IncompleteParams
-    limit = config.max_key_chars
-    interview = InterviewKey(
-        *(_part_of_key(field, _text(body, field, limit)) for field in key_fields)
-    )
+    interview = _interview(config, body, text_field)
     return interview, _text(body, text_field, max_chars)
+
+
+def interview_and_lifetime(config: Config) -> tuple[InterviewKey, int]:
+    """Return the interview that the body names, and its `expiresIn`, in seconds."""
+    body = _json_object()
+    interview = _interview(config, body)
+    lifetime = body.get("expiresIn")
+    if lifetime is None:
+        return interview, TOKEN_LIFETIME
+    # To JSON 60.0 is a whole number; to Python true is one.
+    is_whole = type(lifetime) is int or (type(lifetime) is float and lifetime.is_integer())
+    if not (is_whole and 1 <= lifetime <= MAX_TOKEN_LIFETIME):
+        raise BadField(f"expiresIn must be whole seconds from 1 to {MAX_TOKEN_LIFETIME}.")
+    return interview, int(lifetime)
+
+
+def interview_of_body(config: Config) -> InterviewKey:
+    """Return the interview that the body names."""
+    return _interview(config, _json_object())
 
 
 def refuse_slashes(interview: InterviewKey) -> None:
@@ -74,6 +90,16 @@ def idempotency_key() -> str | None:
     return _storable("Idempotency-Key", key)
 
 
+def _interview(config: Config, body: Json, *further_fields: str) -> InterviewKey:
+    key_fields = ("accessKey", "name", "email")
+    for field in (*key_fields, *further_fields):
+        value = body.get(field)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise IncompleteParams
+    limit = config.max_key_chars
+    return InterviewKey(*(_part_of_key(field, _text(body, field, limit)) for field in key_fields))
+
+
 def _text(body: Json, field: str, max_chars: int) -> str:
     value = body[field]
     if not isinstance(value, str):
@@ -105,12 +131,23 @@ def _part_of_key(field: str, value: str) -> str:
 
 
 def _json_object() -> Json:
-    """Return the request's body. NaN and Infinity are no JSON."""
+    """Return the request's body.
+
+    Python's JSON knows more than JSON: NaN, Infinity, numbers beyond every float, and names that
+    stand in an object twice, of which another reader might take the other one.
+    """
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
     data = _body()
     try:
-        body = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        body = json.loads(
+            data.decode("utf-8-sig"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_object,
+        )
     except (ValueError, RecursionError):
         raise BadJson("The body is not valid JSON.") from None
     if not isinstance(body, dict):
@@ -136,3 +173,17 @@ def _body() -> bytes:
 
 def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(constant)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(number)
+    return value
+
+
+def _object(members: list[tuple[str, Any]]) -> Json:
+    value = dict(members)
+    if len(value) < len(members):
+        raise ValueError("a name stands there twice")
+    return value

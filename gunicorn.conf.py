@@ -39,6 +39,9 @@ graceful_timeout = int(settings.reply_deadline) + 10
 # Proxies keep connections open for about a minute; whoever closes first loses requests.
 keepalive = 75
 
+# Whom to believe about a client's address and scheme is up to TRUSTED_PROXIES alone.
+forwarded_allow_ips = ""
+
 # Three names of 320 characters in a path, percent-encoded.
 limit_request_line = 8190
 

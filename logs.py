@@ -93,6 +93,7 @@ def _end(response: Response) -> Response:
                 "method": method,
                 "route": route,
                 "status": response.status_code,
+                "caller": record.caller,
                 "ms": round(seconds * 1000, 1),
                 "model_ms": round(record.waited * 1000, 1),
                 "model": record.model,

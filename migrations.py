@@ -68,8 +68,8 @@ IDEMPOTENCY_KEYS = """
     ) WITHOUT ROWID
 """
 
-# How often an interview's tokens were revoked. The interview is named as tokens name it, by a hash,
-# so that a token that is revoked can be told from the token alone.
+# How often an interview's tokens were revoked. The interview is named as tokens name it, by its
+# digest, so that a token that is revoked can be told from the token alone.
 REVOCATIONS = """
     CREATE TABLE token_revocations (
         interview TEXT NOT NULL PRIMARY KEY,

@@ -1,5 +1,6 @@
 """gunicorn's threaded worker, mended where a slow or broken client would harm others."""
 
+import json
 import logging
 import socket
 import struct
@@ -8,10 +9,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+)
 from gunicorn.workers.gthread import ThreadWorker
 
 # Seconds that a client gets to read the last response before its connection is closed.
 LINGER = 1.0
+
+# What is no HTTP is 400, but for these.
+STATUSES = {
+    LimitRequestLine: "414 URI Too Long",
+    ExpectationFailed: "417 Expectation Failed",
+    LimitRequestHeaders: "431 Request Header Fields Too Large",
+}
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -42,6 +58,25 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if keep is False:
             _see_off(conn.sock)
         return keep
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer in JSON to what is no HTTP, and so never reaches the app; gunicorn would in HTML.
+
+        What it says of the request in its log may hold a name; only the kind of error is told.
+        """
+        is_ours = isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)
+        if is_ours or not isinstance(exc, ParseException):
+            super().handle_error(req, client, addr, exc)
+            return
+        self.log.warning("Invalid request (%s)", type(exc).__name__)
+        status = STATUSES.get(type(exc), "400 Bad Request")
+        body = json.dumps({"error": f"The request cannot be read: {status[4:]}."}) + "\n"
+        with suppress(OSError):  # the client has gone
+            client.sendall(
+                f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                f"X-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
+                f"{body}".encode()
+            )
 
 
 def _see_off(connection: socket.socket) -> None:

@@ -18,6 +18,8 @@ class Record:
     waited: float = 0.0
     """For the model, be it a call of one's own or one that is shared."""
     model: str = ""
+    caller: str = ""
+    """`token`, or `key` and the beginning of the key's hash; empty for whoever needs neither."""
     tokens_in: int = 0
     tokens_out: int = 0
 

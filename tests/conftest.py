@@ -39,6 +39,7 @@ def config(rehearsal: Rehearsal, database_path: Path) -> Config:
         openai_api_key=API_KEY,
         openai_base_url=rehearsal.url,
         database_url=f"sqlite:///{database_path}",
+        rate_limits=False,  # tests are faster than people
     )
 
 
@@ -73,6 +74,7 @@ def make_server(
             "OPENAI_API_KEY": API_KEY,
             "OPENAI_BASE_URL": config.openai_base_url or "",
             "DATABASE_URL": f"sqlite:///{database_path}",
+            "RATE_LIMITS": "off",
         }
         server = Gunicorn(tmp_path / "log", {**defaults, **settings}, *arguments)
         servers.append(server)

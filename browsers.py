@@ -1,0 +1,50 @@
+"""What browsers may do with the API: headers that keep them safe, and CORS."""
+
+from flask import Flask, Response, request
+from flask_cors import CORS
+
+from config import Config
+
+# What pages may send, and read beside the few headers that they always may.
+REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID")
+RESPONSE_HEADERS = (
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+)
+
+# Seconds that a browser may go without asking again what it may send.
+PREFLIGHT_MAX_AGE = 600
+
+# Seconds: a year, for which a browser that has come by TLS will come by nothing else.
+HSTS_MAX_AGE = 31_536_000
+
+
+def register_browsers(app: Flask, config: Config) -> None:
+    """Add the headers to every response, errors included."""
+    app.after_request(_add_headers)
+    if config.cors_origins:
+        # Credentials, which to browsers are cookies, are not among what it allows: we have none.
+        CORS(
+            app,
+            origins=list(config.cors_origins),
+            methods=["GET", "POST"],
+            allow_headers=list(REQUEST_HEADERS),
+            expose_headers=list(RESPONSE_HEADERS),
+            max_age=PREFLIGHT_MAX_AGE,
+        )
+
+
+def _add_headers(response: Response) -> Response:
+    headers = response.headers
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    # The page that describes the API has its own of these two.
+    headers.setdefault("Content-Security-Policy", "default-src 'none'")
+    headers.setdefault("Cache-Control", "no-store")
+    if request.is_secure:
+        headers["Strict-Transport-Security"] = f"max-age={HSTS_MAX_AGE}"
+    return response
