@@ -8,6 +8,10 @@ from urllib.parse import quote
 
 import httpx2
 from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
+from werkzeug.test import TestResponse
+
+import contract
 
 Json = Any
 PROMPT = 'You interview a nurse. At the end say "Thank you for your time and insights".'
@@ -39,14 +43,15 @@ ANA = Applicant()
 class Answer:
     status: int
     body: Json
-    headers: dict[str, str]
+    headers: Headers
 
 
 class Api:
-    """The endpoints; every answer must be JSON."""
+    """The endpoints; every answer must be JSON, but for those to `raw` requests."""
 
-    def __init__(self, send: Callable[..., Answer]) -> None:
+    def __init__(self, send: Callable[..., Answer], raw: Callable[..., Any]) -> None:
         self.send = send
+        self.raw = raw
 
     def start(self, applicant: Applicant = ANA, prompt: str = PROMPT, key: str = "") -> Answer:
         return self.post("/start_interview", {**applicant.fields, "prompt": prompt}, key)
@@ -90,12 +95,16 @@ def alternating(length: int) -> list[str]:
 
 
 def over_flask(client: FlaskClient) -> Api:
-    def send(method: str, path: str, **arguments: Any) -> Answer:
-        response = client.open(path, method=method, **arguments)
-        assert response.mimetype == "application/json"
-        return Answer(response.status_code, response.get_json(), dict(response.headers))
+    def raw(method: str, path: str, **arguments: Any) -> TestResponse:
+        return client.open(path, method=method, **arguments)
 
-    return Api(send)
+    def send(method: str, path: str, **arguments: Any) -> Answer:
+        response = raw(method, path, **arguments)
+        assert response.mimetype == "application/json"
+        answer = Answer(response.status_code, response.get_json(), response.headers)
+        return held(method, path, answer)
+
+    return Api(send, raw)
 
 
 def over_http(client: httpx2.Client) -> Api:
@@ -103,6 +112,14 @@ def over_http(client: httpx2.Client) -> Api:
         arguments["content"] = arguments.pop("data", None)
         response = client.request(method, path, **arguments)
         assert response.headers["Content-Type"] == "application/json"
-        return Answer(response.status_code, response.json(), dict(response.headers))
+        headers = Headers(response.headers.multi_items())
+        answer = Answer(response.status_code, response.json(), headers)
+        return held(method, path, answer)
 
-    return Api(send)
+    return Api(send, client.request)
+
+
+def held(method: str, path: str, answer: Answer) -> Answer:
+    """The answer, once it has been held against openapi.yaml."""
+    contract.hold(method, path, answer.status, answer.body, answer.headers)
+    return answer

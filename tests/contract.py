@@ -1,0 +1,74 @@
+"""openapi.yaml as a contract: what the tests see the app answer is held against it."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+from urllib.parse import unquote
+
+import jsonschema_rs
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
+
+from app import app
+from config import Config
+from openapi import description
+
+# With all that an instance can have.
+DOCUMENT = description(Config(openai_api_key="any", api_keys=(b"any",), metrics=True))
+METHODS = ("get", "post")
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each operation's method, path and description."""
+    for path, item in DOCUMENT["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield method.upper(), path, item[method]
+
+
+def described(method: str, path: str) -> str | None:
+    """The described path that a request's path belongs to; None if the app has no such route."""
+    try:
+        rule, _ = app.url_map.bind("").match(unquote(path), method, return_rule=True)
+    except HTTPException:
+        return None
+    return path_of(rule)
+
+
+def path_of(rule: Rule) -> str:
+    """A route as it is described."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+
+
+def response(method: str, path: str, status: int) -> dict[str, Any]:
+    """The description of a response; it must be there."""
+    responses = DOCUMENT["paths"][path][method.lower()]["responses"]
+    assert str(status) in responses, f"{method} {path} answers {status}, which is not described"
+    found: dict[str, Any] = responses[str(status)]
+    if "$ref" in found:
+        found = DOCUMENT["components"]["responses"][found["$ref"].rsplit("/", 1)[1]]
+    return found
+
+
+@cache
+def validator(method: str, path: str, status: int) -> Any:
+    """What holds a body against its schema."""
+    schema = response(method, path, status)["content"]["application/json"]["schema"]
+    return jsonschema_rs.validator_for({**DOCUMENT, "allOf": [schema]})
+
+
+def hold(method: str, path: str, status: int, body: Any, headers: Headers) -> None:
+    """Hold an answer in JSON against the contract."""
+    known = described(method, path)
+    if known is None:
+        assert status in (404, 405)
+        return
+    validator(method, known, status).validate(body)
+    for name, header in response(method, known, status).get("headers", {}).items():
+        assert name in headers
+        header = DOCUMENT["components"]["headers"][header["$ref"].rsplit("/", 1)[1]]
+        is_number = header["schema"]["type"] == "integer"
+        value = int(headers[name]) if is_number else headers[name]
+        jsonschema_rs.validator_for(header["schema"]).validate(value)

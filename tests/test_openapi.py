@@ -1,0 +1,250 @@
+"""openapi.yaml against the app: every route, method and status of one is in the other.
+
+That no answer strays from it is seen to wherever the tests call the app (`contract.py`).
+"""
+
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from werkzeug.test import TestResponse
+
+from api import ANA, PROMPT, Answer, Api
+from api_keys import hash_of
+from app import create_app
+from config import APP_FOLDER, Config
+from contract import DOCUMENT, METHODS, operations, path_of, response
+from rehearsal import FAULTS, Rehearsal
+from server import Gunicorn
+
+KEY = "a-recruiters-key"
+AUTHORIZED = {"X-API-Key": KEY}
+
+BODIES = {
+    "/start_interview": {**ANA.fields, "prompt": PROMPT},
+    "/reply": {**ANA.fields, "message": "Hello"},
+    "/applicant_token": ANA.fields,
+    "/revoke_applicant_token": ANA.fields,
+}
+NEED_AN_INTERVIEW = ("/reply", "/get_messages/{access_key}/{name}/{email}")
+
+
+class Service:
+    """The app with all that it can have, and what brings it to each status."""
+
+    def __init__(self, config: Config, rehearsal: Rehearsal, database_path: Path) -> None:
+        self.config = replace(
+            config, api_keys=(hash_of(KEY),), secret_key=("s" * 32,), metrics=True
+        )
+        self.rehearsal = rehearsal
+        self.folder = database_path.parent
+
+    def answer(self, method: str, path: str, status: int) -> TestResponse:
+        """Provoke the status; what cannot is a KeyError."""
+        provoke: Callable[[str, str], TestResponse] = {
+            200: self._as_it_should_be,
+            400: self._with_bad_input,
+            401: lambda method, path: self._send(method, path, headers={}),
+            403: self._with_a_token,
+            404: self._not_there,
+            408: self._stalling,
+            409: self._finished,
+            413: self._too_large,
+            415: lambda method, path: self._send(method, path, content_type="text/plain"),
+            422: self._with_a_used_key,
+            429: self._too_often,
+            500: self._without_an_answer,
+            503: self._without_a_database,
+        }[status]
+        return provoke(method, path)
+
+    def _send(self, method: str, path: str, **arguments: Any) -> TestResponse:
+        app = create_app(self.config)
+        if path in BODIES:
+            body = json.dumps(arguments.pop("body", BODIES[path]))
+            arguments = {"content_type": "application/json", "data": body, **arguments}
+        parts = {"{access_key}": "job-1", "{name}": "Ana", "{email}": "a@b", "{asset}": "start.js"}
+        for part, value in parts.items():
+            path = path.replace(part, arguments.pop(part, value))
+        arguments = {"headers": AUTHORIZED, **arguments}
+        answer = app.test_client().open(path, method=method, **arguments)
+        app.extensions["interviews"].close()
+        return answer
+
+    def _started(self) -> None:
+        assert self._send("POST", "/start_interview").status_code == 200
+
+    def _as_it_should_be(self, method: str, path: str) -> TestResponse:
+        if path in NEED_AN_INTERVIEW:
+            self._started()
+        return self._send(method, path)
+
+    def _stalling(self, method: str, path: str) -> TestResponse:
+        return self._send(method, path, environ_overrides={"wsgi.input": Stalled()})
+
+    def _with_bad_input(self, method: str, path: str) -> TestResponse:
+        bad: dict[str, Any] = {"body": {}} if path in BODIES else {"{access_key}": "%00"}
+        return self._send(method, path, **bad)
+
+    def _with_a_token(self, method: str, path: str) -> TestResponse:
+        other = self._send("POST", "/applicant_token", body=ANA.named("Mei").fields)
+        headers = {"Authorization": f"Bearer {other.get_json()['token']}"}
+        return self._send(method, path, headers=headers)
+
+    def _not_there(self, method: str, path: str) -> TestResponse:
+        if path.endswith("applicant_token"):
+            self.config = replace(self.config, secret_key=())
+        return self._send(method, path, **{"{asset}": "index.html"})
+
+    def _finished(self, method: str, path: str) -> TestResponse:
+        self.config = replace(self.config, closing_phrase="Hello")  # as the script begins
+        self._started()
+        return self._send(method, path)
+
+    def _too_large(self, method: str, path: str) -> TestResponse:
+        self.config = replace(self.config, max_body_bytes=10)
+        return self._send(method, path)
+
+    def _with_a_used_key(self, method: str, path: str) -> TestResponse:
+        headers = {**AUTHORIZED, "Idempotency-Key": "one"}
+        self._send("POST", "/start_interview", headers=headers)
+        return self._send(method, path, headers=headers, body={**BODIES[path], "prompt": "Else"})
+
+    def _too_often(self, method: str, path: str) -> TestResponse:
+        # Only a wrong key can come too often everywhere; test_rate_limits.py has the other limits.
+        self.config = replace(self.config, rate_limits=True)
+        app = create_app(self.config)
+        url = re.sub(r"{\w+}", "any", path)
+        for _ in range(10):
+            answer = app.test_client().open(url, method=method, headers={"X-API-Key": "wrong"})
+            assert answer.status_code == 401
+        return app.test_client().open(url, method=method, headers={"X-API-Key": "wrong"})
+
+    def _without_an_answer(self, method: str, path: str) -> TestResponse:
+        if path == "/reply":
+            self._started()
+        self.rehearsal.default = FAULTS["no_quota"]
+        return self._send(method, path)
+
+    def _without_a_database(self, method: str, path: str) -> TestResponse:
+        app = create_app(self.config)
+        self.folder.rename(self.folder.with_name("elsewhere"))
+        return app.test_client().open(
+            re.sub(r"{\w+}", "any", path), method=method, json=BODIES.get(path), headers=AUTHORIZED
+        )
+
+
+class Stalled(io.RawIOBase):
+    """A body that stops coming, as gunicorn's socket tells it."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: Any) -> int:
+        raise BlockingIOError
+
+
+PATH_TOO_LONG = 414  # is answered by gunicorn, before the app
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param(method, path, int(status), id=f"{method} {path} {status}")
+        for method, path, operation in operations()
+        for status in operation["responses"]
+        if int(status) != PATH_TOO_LONG
+    ],
+)
+def test_every_status_that_is_described_is_answered(
+    config: Config,
+    rehearsal: Rehearsal,
+    database_path: Path,
+    method: str,
+    path: str,
+    status: int,
+) -> None:
+    answer = Service(config, rehearsal, database_path).answer(method, path, status)
+    assert answer.status_code == status
+    described = response(method, path, status)
+    assert answer.mimetype in described["content"]
+    assert described.get("headers", {}).keys() <= set(answer.headers.keys())
+
+
+def test_a_path_that_is_too_long_is_answered_in_json(make_server: Callable[..., Gunicorn]) -> None:
+    long = [(method, path) for method, path, _ in operations() if "{access_key}" in path]
+    with make_server().start().api() as api:
+        for method, path in long:
+            answer: Answer = api.send(method, re.sub(r"{\w+}", "x" * 9000, path))
+            assert answer.status == PATH_TOO_LONG
+
+
+def test_every_route_and_method_is_described_and_every_one_described_exists(config: Config) -> None:
+    app = create_app(replace(config, metrics=True))
+    routes = {
+        (method, path_of(rule))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert routes == {(method, path) for method, path, _ in operations()}
+    methods = {key for item in DOCUMENT["paths"].values() for key in item}
+    assert methods == {*METHODS, "parameters"}
+
+
+def test_it_is_served_as_this_instance_keeps_it(make_api: Callable[..., Api]) -> None:
+    served = make_api(max_key_chars=99, max_message_chars=7).get("/openapi.json").body
+    schemas = served["components"]["schemas"]
+    assert schemas["PartOfKey"]["maxLength"] == 99
+    assert schemas["Reply"]["properties"]["message"]["maxLength"] == 7
+    assert "/metrics" not in served["paths"]
+    assert "security" not in json.dumps(served).replace("securitySchemes", "")
+
+    served = make_api(api_keys=(hash_of(KEY),), metrics=True).get("/openapi.json").body
+    assert served["security"] == [{"apiKey": []}, {"bearer": []}]
+    assert served["paths"]["/reply"]["post"]["security"][-1] == {"applicantToken": []}
+    assert served["paths"]["/healthz"]["get"]["security"] == []
+    assert "/metrics" in served["paths"]
+
+
+def test_its_file_has_the_defaults(config: Config) -> None:
+    text = (APP_FOLDER / "openapi.yaml").read_text()
+    limits = re.findall(r"maxLength: (\d+)\n\s+x-setting: (\w+)", text)
+    assert len(limits) == text.count("x-setting:")
+    for limit, setting in limits:
+        assert int(limit) == getattr(config, setting.lower())
+
+
+def test_every_field_of_a_body_has_its_limits() -> None:
+    for name in ("Start", "Reply", "Interview", "TokenRequest"):
+        schema = DOCUMENT["components"]["schemas"][name]
+        for field in schema["properties"].values():
+            if "$ref" in field:
+                field = DOCUMENT["components"]["schemas"][field["$ref"].rsplit("/", 1)[1]]
+            assert {"maxLength", "minLength", "pattern"} <= field.keys() or "maximum" in field
+
+
+def test_every_example_of_a_body_is_one() -> None:
+    for name in ("Start", "Reply", "Interview", "TokenRequest"):
+        schema = DOCUMENT["components"]["schemas"][name]
+        jsonschema_rs.validator_for({**DOCUMENT, "allOf": [schema]}).validate(schema["example"])
+
+
+def test_the_page_loads_only_what_is_served_with_it(config: Config) -> None:
+    client = create_app(config).test_client()
+    page = client.get("/docs")
+    assert page.mimetype == "text/html"
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) == 4
+    for url in loaded:
+        asset = client.get(f"/{url}")
+        assert asset.status_code == 200
+        assert asset.headers["X-Content-Type-Options"] == "nosniff"
+        asset.close()
+    assert client.get("/docs/..%2fflask_swagger_ui.py").status_code == 404
