@@ -7,6 +7,7 @@ reached, memory takes its place.
 import time
 from collections.abc import Callable
 from hashlib import sha256
+from math import ceil
 from typing import Any
 
 from flask import Flask, g, request
@@ -90,7 +91,12 @@ class RateLimits:
     def _count(self, policy: Callable[[], None], subject: str, sentence: str) -> None:
         g.rate_limited = subject
         try:
-            policy()
+            try:
+                policy()
+            except StorageError:
+                # Flask-Limiter goes over to memory for the request that finds Redis gone first, and
+                # raises for those that find out at the same moment. By now memory counts.
+                policy()
         except RateLimitExceeded as error:
             limit = error.limit.limit
             raise RateLimited(sentence, limit.amount, self._reset(limit.get_expiry())) from None
@@ -99,7 +105,7 @@ class RateLimits:
         """Return the seconds until the limit that was reached is reset."""
         reached = self._limiter.current_limit
         try:
-            return max(1, reached.reset_at - int(time.time())) if reached else longest
+            return max(1, ceil(reached.window.reset_time - time.time())) if reached else longest
         except StorageError:
             return longest
 

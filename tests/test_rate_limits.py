@@ -1,0 +1,255 @@
+"""How much there may be: counted in memory, in a real Redis, and while that is gone."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+
+from api import ANA, PROMPT, Answer, Api, Applicant
+from api_keys import hash_of
+from rehearsal import Rehearsal
+from server import Gunicorn, free_port
+
+REDIS_URL = os.environ.get("TEST_REDIS_URL")
+KEY = "a-recruiters-key"
+MakeApi = Callable[..., Api]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def counted(request: pytest.FixtureRequest, make_api: MakeApi) -> MakeApi:
+    """Make the API with limits, counted here or there."""
+    if request.param == "redis" and REDIS_URL is None:
+        pytest.skip("TEST_REDIS_URL is not set")
+    url = REDIS_URL if request.param == "redis" else None
+    return lambda **settings: make_api(rate_limits=True, redis_url=url, **settings)
+
+
+@pytest.fixture
+def ana() -> Applicant:
+    """An applicant whom no earlier test has counted."""
+    return Applicant(f"job-{uuid4()}")
+
+
+def assert_limited(answer: Answer, limit: int, subject: str) -> None:
+    assert answer.status == 429
+    assert subject in answer.body["error"]
+    headers = answer.headers
+    assert headers["RateLimit-Limit"] == str(limit)
+    assert headers["RateLimit-Remaining"] == "0"
+    assert headers["RateLimit-Reset"] == headers["Retry-After"]
+    assert 1 <= int(headers["Retry-After"]) <= 60
+
+
+def test_replies_are_limited_in_each_interview(counted: MakeApi, ana: Applicant) -> None:
+    api = counted(limit_replies="3/minute")
+    for applicant in (ana, ana.named("Mei")):
+        assert api.start(applicant).status == 200
+        for number in range(3):
+            assert api.reply(f"Answer {number}", applicant).status == 200
+        before = api.messages(applicant)
+        assert_limited(api.reply("One more", applicant), 3, "replies in this interview")
+        assert api.messages(applicant) == before
+
+
+def test_starts_are_limited_under_each_access_key(counted: MakeApi, ana: Applicant) -> None:
+    api = counted(limit_starts="2/minute")
+    assert [api.start(ana.named(name)).status for name in "ab"] == [200, 200]
+    assert_limited(api.start(ana.named("c")), 2, "starts under this access key")
+    assert api.status(ana.named("c")) == "uninitiated"
+    assert api.start(Applicant(f"{ana.access_key}-2")).status == 200
+
+
+def test_tokens_are_limited_under_each_access_key(counted: MakeApi, ana: Applicant) -> None:
+    api = counted(limit_tokens="2/minute", api_keys=(hash_of(KEY),), secret_key=("s" * 32,))
+
+    def issue(applicant: Applicant) -> Answer:
+        return api.send(
+            "POST",
+            "/applicant_token",
+            json=applicant.fields,
+            headers={"X-API-Key": KEY},
+        )
+
+    assert [issue(ana).status for _ in range(2)] == [200, 200]
+    assert_limited(issue(ana), 2, "tokens under this access key")
+    assert issue(Applicant(f"{ana.access_key}-2")).status == 200
+
+
+def test_wrong_keys_are_limited_by_address_and_right_ones_never(counted: MakeApi) -> None:
+    api = counted(limit_wrong_keys="2/minute", api_keys=(hash_of(KEY),), trusted_proxies=1)
+    address = f"2001:db8::{uuid4().hex[:4]}"
+
+    def get(key: str | None, address: str = address) -> Answer:
+        headers = {"X-Forwarded-For": f"198.51.100.1, {address}"}
+        if key:
+            headers["X-API-Key"] = key
+        return api.send("GET", "/get_applicants/job", headers=headers)
+
+    assert [get(f"wrong {number}").status for number in range(2)] == [401, 401]
+    assert_limited(get("wrong again"), 2, "wrong keys from this address")
+    assert get(KEY).status == 200
+    assert get(None).status == 401  # that is no guess
+    assert get("wrong", f"2001:db8:1::{uuid4().hex[:4]}").status == 401
+
+
+def test_an_expired_token_is_no_wrong_key(counted: MakeApi, ana: Applicant) -> None:
+    api = counted(limit_wrong_keys="1/minute", api_keys=(hash_of(KEY),), secret_key=("s" * 32,))
+    answer = api.send(
+        "POST",
+        "/applicant_token",
+        json={**ana.fields, "expiresIn": 1},
+        headers={"X-API-Key": KEY},
+    )
+    time.sleep(1.1)
+    headers = {"Authorization": f"Bearer {answer.body['token']}"}
+    path = f"/interview_status/{ana.path}"
+    assert {api.send("GET", path, headers=headers).status for _ in range(5)} == {401}
+
+
+def test_a_limit_ends_with_its_time(counted: MakeApi, ana: Applicant) -> None:
+    api = counted(limit_starts="1/second")
+    assert api.start(ana).status == 200
+    answer = api.start(ana.named("b"))
+    if answer.status == 429:  # else a slow machine has let the second pass
+        time.sleep(int(answer.headers["Retry-After"]) + 0.1)
+        answer = api.start(ana.named("b"))
+    assert answer.status == 200
+
+
+def test_bad_input_and_reading_count_for_nothing(counted: MakeApi, ana: Applicant) -> None:
+    api = counted(limit_replies="1/minute", limit_starts="1/minute")
+    for _ in range(3):
+        assert api.start(ana, prompt=" ").status == 400
+        assert api.reply("x" * 20_000, ana).status == 400
+        assert api.status(ana) == "uninitiated"
+    assert api.start(ana).status == 200
+    for _ in range(3):
+        assert len(api.messages(ana)) == 2
+    assert api.reply("Hello", ana).status == 200
+
+
+def test_the_defaults_let_people_work_and_stop_a_script(counted: MakeApi, ana: Applicant) -> None:
+    api = counted(closing_phrase="never said")
+    assert api.start(ana).status == 200
+    statuses = [api.reply(f"Answer {number}", ana).status for number in range(21)]
+    assert statuses == [200] * 20 + [429]
+
+
+def test_without_limits_nothing_is_counted(make_api: MakeApi, ana: Applicant) -> None:
+    api = make_api(rate_limits=False, limit_replies="1/minute")
+    api.start(ana)
+    assert {api.reply(f"Answer {number}", ana).status for number in range(4)} == {200}
+
+
+def test_names_do_not_reach_redis_nor_the_log(
+    make_api: MakeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server() as (url, _):
+        api = make_api(rate_limits=True, redis_url=url, limit_replies="1/minute")
+        api.start()
+        assert [api.reply("a").status, api.reply("b").status] == [200, 429]
+        keys = redis_cli(url, "KEYS", "*")
+    assert keys.count("LIMITS") == 2
+    for value in ANA.fields.values():
+        assert value not in keys
+        assert value not in caplog.text
+
+
+def redis_cli(url: str, *arguments: str) -> str:
+    done = subprocess.run(
+        ["redis-cli", "-u", url, *arguments], capture_output=True, check=True, text=True
+    )
+    return done.stdout
+
+
+@contextmanager
+def redis_server(port: int = 0) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """A Redis of one's own, which can be stopped."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server")
+    port = port or free_port()
+    command = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        url = f"redis://127.0.0.1:{port}/0"
+        while subprocess.run(["redis-cli", "-u", url, "PING"], capture_output=True).returncode:
+            time.sleep(0.02)
+        try:
+            yield url, process
+        finally:
+            process.kill()
+
+
+def test_redis_counts_for_all_processes(make_server: Callable[..., Gunicorn]) -> None:
+    with redis_server() as (url, _):
+        server = make_server(
+            RATE_LIMITS="on", REDIS_URL=url, LIMIT_STARTS="10/minute", WEB_CONCURRENCY="3"
+        ).start()
+        with ThreadPoolExecutor(8) as pool:
+
+            def start(number: int) -> int:
+                with server.api() as api:
+                    return api.start(ANA.named(f"Ana {number}")).status
+
+            statuses = list(pool.map(start, range(30)))
+    assert sorted(statuses) == [200] * 10 + [429] * 20
+
+
+def test_while_redis_is_gone_memory_counts_and_nothing_fails(
+    make_api: MakeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    with redis_server(port) as (url, _):
+        api = make_api(rate_limits=True, redis_url=url, limit_starts="2/minute")
+        assert [api.start(ANA.named(name)).status for name in "ab"] == [200, 200]
+        assert_limited(api.start(ANA.named("c")), 2, "starts")
+    # It is gone now, and what it has counted with it.
+    assert [api.start(ANA.named(name)).status for name in "de"] == [200, 200]
+    assert_limited(api.start(ANA.named("f")), 2, "starts")
+    assert "falling back to in-memory" in caplog.text
+    with redis_server(port):
+        mei = Applicant("job-3")
+        deadline = time.monotonic() + 30
+        while "storage recovered" not in caplog.text and time.monotonic() < deadline:
+            api.reply("Is it back?", mei)
+            time.sleep(0.1)
+        assert [api.start(mei.named(name)).status for name in "abc"] == [200, 200, 429]
+        assert "starts" in redis_cli(url, "KEYS", "*")
+
+
+def test_a_redis_that_hangs_fails_nobody(make_api: MakeApi) -> None:
+    with redis_server() as (url, process):
+        api = make_api(rate_limits=True, redis_url=url)
+        assert api.start().status == 200
+        process.send_signal(signal.SIGSTOP)
+        # All of them find out at the same moment.
+        with ThreadPoolExecutor(20) as pool:
+            answers = pool.map(lambda name: api.start(ANA.named(f"Ana {name}")), range(20))
+            assert {answer.status for answer in answers} == {200}
+        process.send_signal(signal.SIGCONT)
+
+
+def test_the_service_starts_without_its_redis(
+    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal
+) -> None:
+    server = make_server(RATE_LIMITS="on", REDIS_URL=f"redis://127.0.0.1:{free_port()}").start()
+    with server.api() as api:
+        assert api.start().status == 200
+        assert api.reply("Hello").status == 200
+    assert "falling back to in-memory" in server.log.read_text()
+
+
+def test_the_service_starts_with_a_redis_password_and_does_not_show_it(
+    make_server: Callable[..., Gunicorn],
+) -> None:
+    url = f"redis://:a-secret-word@127.0.0.1:{free_port()}"
+    server = make_server(RATE_LIMITS="on", REDIS_URL=url).start()
+    with server.api() as api:
+        assert api.start(prompt=PROMPT).status == 200
+    assert "a-secret-word" not in server.log.read_text()
