@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +23,7 @@ class StartError(Exception):
 class Config:
     """The settings, named as in the environment (`openai_model` is `OPENAI_MODEL`)."""
 
-    openai_api_key: str
+    openai_api_key: str = field(repr=False)
     """The key that OpenAI bills. No default: without it the service does not start."""
 
     openai_base_url: str | None = None
@@ -75,7 +75,7 @@ class Config:
     """SHA-256 of each key that opens the API; `API_KEYS` has, by commas, keys or their hashes as
     `sha256:` and hex. Unset: the API is open to whoever reaches it."""
 
-    secret_key: tuple[str, ...] = ()
+    secret_key: tuple[str, ...] = field(default=(), repr=False)
     """What signs applicants' tokens; of several by commas the first signs and all are accepted.
     Unset, or without `API_KEYS`: there are no tokens."""
 
@@ -94,7 +94,7 @@ class Config:
     limit_wrong_keys: str = "10/minute"
     """Wrong keys and tokens from one address, before the answer is 429."""
 
-    redis_url: str | None = None
+    redis_url: str | None = field(default=None, repr=False)
     """Where the limits are counted for all processes; unset: in memory, each process by itself."""
 
     trusted_proxies: int = 0

@@ -6,6 +6,7 @@ reached, memory takes its place.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from math import ceil
 from typing import Any
@@ -96,7 +97,8 @@ class RateLimits:
             except StorageError:
                 # Flask-Limiter goes over to memory for the request that finds Redis gone first, and
                 # raises for those that find out at the same moment. By now memory counts.
-                policy()
+                with suppress(StorageError):
+                    policy()
         except RateLimitExceeded as error:
             limit = error.limit.limit
             raise RateLimited(sentence, limit.amount, self._reset(limit.get_expiry())) from None

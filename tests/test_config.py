@@ -1,6 +1,7 @@
 """The settings: defaults, and what is refused at the start."""
 
 import dataclasses
+from hashlib import sha256
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_every_setting_is_read() -> None:
             "MAX_MODEL_CALLS": "8",
             "WORKER_THREADS": "9",
             "WEB_CONCURRENCY": "10",
+            "API_KEYS": "key, sha256:" + "0F" * 32,
+            "SECRET_KEY": "new, old",
+            "RATE_LIMITS": "off",
+            "LIMIT_REPLIES": "1/second",
+            "LIMIT_STARTS": "2 per hour",
+            "LIMIT_TOKENS": "3/day;1/hour",
+            "LIMIT_WRONG_KEYS": "4/minute",
+            "REDIS_URL": "rediss://localhost/1",
+            "TRUSTED_PROXIES": "2",
+            "CORS_ORIGINS": "https://a.example.com, http://localhost:3000",
             "METRICS": "On",
             "PORT": "6",
         }
@@ -57,6 +68,16 @@ def test_every_setting_is_read() -> None:
         max_model_calls=8,
         worker_threads=9,
         web_concurrency=10,
+        api_keys=(sha256(b"key").digest(), bytes([15] * 32)),
+        secret_key=("new", "old"),
+        rate_limits=False,
+        limit_replies="1/second",
+        limit_starts="2 per hour",
+        limit_tokens="3/day;1/hour",
+        limit_wrong_keys="4/minute",
+        redis_url="rediss://localhost/1",
+        trusted_proxies=2,
+        cors_origins=("https://a.example.com", "http://localhost:3000"),
         metrics=True,
         port=6,
     )
@@ -80,11 +101,33 @@ def test_every_setting_is_read() -> None:
         ("OPENAI_BASE_URL", "https:///v1"),
         ("PORT", "http"),
         ("METRICS", "yes"),
+        ("SECRET_KEY", ","),
+        ("LIMIT_REPLIES", "20"),
+        ("LIMIT_REPLIES", "0/minute"),
+        ("LIMIT_STARTS", "many/minute"),
+        ("LIMIT_TOKENS", ";"),
+        ("LIMIT_WRONG_KEYS", "10/fortnight"),
+        ("REDIS_URL", "localhost:6379"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("TRUSTED_PROXIES", "all"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "app.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "https://app.example.com,https://*.example.com"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
     with pytest.raises(StartError, match=name):
         load({**KEY, name: value})
+
+
+def test_every_limit_is_one_that_the_counter_understands() -> None:
+    defaults = Config(openai_api_key="sk-a")
+    for field in dataclasses.fields(Config):
+        if field.name.startswith("limit_"):
+            default = getattr(defaults, field.name)
+            assert load({**KEY, field.name.upper(): default}) == defaults
 
 
 @pytest.mark.parametrize("key", ["", " ", "sk-ä", "sk-a\nb"])
