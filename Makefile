@@ -4,11 +4,12 @@ VENV := venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run key test check bench format clean
+.PHONY: help run key backup test check bench format clean
 
 help:
 	@echo "make run      serve on http://127.0.0.1:5000/; without an OPENAI_API_KEY, as a rehearsal"
 	@echo "make key      make an API key, and its hash for API_KEYS"
+	@echo "make backup   copy the database, while the service runs, into backups/"
 	@echo "make test     run the tests"
 	@echo "make check    check format, lint and types"
 	@echo "make bench    measure it against its peers, some five minutes; writes bench/RESULTS.md"
@@ -20,6 +21,9 @@ run: $(VENV)/.installed .env
 
 key: $(VENV)/.installed
 	@$(BIN)/python api_keys.py
+
+backup: $(VENV)/.installed
+	@$(BIN)/python backup.py
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

@@ -116,6 +116,12 @@ def has_api_key() -> bool:
     return bool(os.environ.get("OPENAI_API_KEY", "").strip())
 
 
+def database_url() -> str:
+    """Return `DATABASE_URL`, for what needs no other setting, so that it runs without a key."""
+    load_dotenv(APP_FOLDER / ".env")
+    return os.environ.get("DATABASE_URL", "").strip() or Config.database_url
+
+
 def load(environment: Mapping[str, str] | None = None) -> Config:
     """Read the settings from the environment and, for what it leaves unset, from `.env`.
 

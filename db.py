@@ -313,7 +313,7 @@ def open_database(config: Config) -> Database:
         StartError: The URL or the file cannot be used.
 
     """
-    path = _path(config.database_url)
+    path = path_of(config.database_url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = connect(path, MIGRATION_TIMEOUT)
@@ -389,7 +389,13 @@ def wal_is_safe(version: tuple[int, ...]) -> bool:
     )
 
 
-def _path(url: str) -> Path:
+def path_of(url: str) -> Path:
+    """Return the file that `DATABASE_URL` names.
+
+    Raises:
+        StartError: It names none.
+
+    """
     prefix = "sqlite:///"
     if not url.startswith(prefix) or url in (prefix, prefix + ":memory:"):
         # The URL itself is not shown: of another database, it may hold a password.

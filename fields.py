@@ -58,10 +58,15 @@ def interview_of_body(config: Config) -> InterviewKey:
 
 
 def refuse_slashes(interview: InterviewKey) -> None:
-    """Refuse an interview that its URL could not tell from others. A name may hold slashes."""
-    for field, value in (("accessKey", interview.access_key), ("email", interview.email)):
+    """Refuse an interview that could not be read at its URL. A name may hold slashes."""
+    access_key, name, email = interview
+    for field, value in (("accessKey", access_key), ("email", email)):
         if "/" in value:
             raise BadField(f"{field} must not hold a slash: the interview's URL could not be read.")
+    for field, value in (("accessKey", access_key), ("name", name), ("email", email)):
+        # Browsers and HTTP clients take these out of a URL, percent-encoded or not.
+        if value in (".", ".."):
+            raise BadField(f"{field} must not be {value}: the interview's URL could not be read.")
 
 
 def interview_of_path(access_key: str, name: str, email: str) -> InterviewKey:

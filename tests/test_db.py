@@ -250,8 +250,8 @@ def test_a_url_that_names_no_file_is_refused(config: Config, url: str) -> None:
 
 
 def test_a_path_is_relative_to_the_apps_folder() -> None:
-    assert db._path("sqlite:///messages.db") == APP_FOLDER / "messages.db"
-    assert db._path("sqlite:////data/messages.db") == Path("/data/messages.db")
+    assert db.path_of("sqlite:///messages.db") == APP_FOLDER / "messages.db"
+    assert db.path_of("sqlite:////data/messages.db") == Path("/data/messages.db")
 
 
 def test_a_file_that_is_no_database_is_refused(config: Config, database_path: Path) -> None:
