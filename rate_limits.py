@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
+from ipaddress import ip_network
 from math import ceil
 from typing import Any
 
@@ -77,8 +78,8 @@ class RateLimits:
 
     def count_wrong_key(self) -> None:
         """Count a wrong key or token from the client's address."""
-        address = request.remote_addr or "unknown"
-        self._count(self._wrong_keys, address, "Too many wrong keys from this address.")
+        network = _network(request.remote_addr or "")
+        self._count(self._wrong_keys, network, "Too many wrong keys from this address.")
 
     def _policy(self, name: str, limit: str) -> Callable[[], None]:
         """Return what counts one request, of whatever `g.rate_limited` names."""
@@ -116,6 +117,14 @@ def _subject() -> str:
     """Return who or what is limited."""
     subject: str = g.rate_limited
     return subject
+
+
+def _network(address: str) -> str:
+    """Return what one client has: an IPv4 address, or the 64 bits of IPv6 that it is given."""
+    try:
+        return str(ip_network(f"{address}/{64 if ':' in address else 32}", strict=False))
+    except ValueError:  # what a proxy calls an address
+        return _hidden(address)
 
 
 def _hidden(name: str) -> str:
