@@ -3,6 +3,7 @@
 What the environment's `PORT` says, gunicorn takes over without us: 0.0.0.0 and that port.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -57,6 +58,12 @@ logging.getLogger("gunicorn.error").addFilter(without_personal_data)
 
 if settings.metrics:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(prefix="tukma-metrics-")
+
+
+def when_ready(server: Any) -> None:
+    """Leave what is loaded in the memory that all processes share: the collector would touch it."""
+    gc.collect()
+    gc.freeze()
 
 
 def post_fork(server: Any, worker: Any) -> None:

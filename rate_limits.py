@@ -15,8 +15,6 @@ from typing import Any
 from flask import Flask, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits.errors import StorageError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from config import Config
 from db import InterviewKey
@@ -36,6 +34,10 @@ class RateLimits:
     def __init__(self, app: Flask, config: Config) -> None:
         options: dict[str, Any] = {}
         if config.redis_url:
+            # Only here: it takes 6 MB.
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+
             options = {
                 "socket_timeout": REDIS_TIMEOUT,
                 "socket_connect_timeout": REDIS_TIMEOUT,
