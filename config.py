@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,11 +34,19 @@ class Config:
     closing_phrase: str = "Thank you for your time and insights"
     """What the interviewer says, in any case, to end an interview."""
 
-    database_url: str = "sqlite:///messages.db"
-    """`sqlite:///` and a path; a relative one starts at the app's folder."""
+    database_url: str = field(default="sqlite:///messages.db", repr=False)
+    """`sqlite:///` and a path, where a relative one starts at the app's folder; or
+    `postgresql://user:password@host/database`."""
 
     database_lock_timeout: float = 5.0
-    """Seconds to wait for a database that another process keeps locked."""
+    """Seconds to wait for what others keep locked, and for a connection to PostgreSQL."""
+
+    database_statement_timeout: float = 10.0
+    """Seconds that PostgreSQL may take for one statement."""
+
+    database_pool_size: int = 4
+    """Connections to PostgreSQL that one process has at most. Two processes on each of two
+    instances come to 16; small plans allow 20."""
 
     max_prompt_chars: int = 100_000
     """Characters of a prompt."""
@@ -104,6 +112,10 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         database_lock_timeout=_number(
             settings, "DATABASE_LOCK_TIMEOUT", Config.database_lock_timeout
         ),
+        database_statement_timeout=_number(
+            settings, "DATABASE_STATEMENT_TIMEOUT", Config.database_statement_timeout
+        ),
+        database_pool_size=_whole(settings, "DATABASE_POOL_SIZE", Config.database_pool_size),
         max_prompt_chars=_whole(settings, "MAX_PROMPT_CHARS", Config.max_prompt_chars),
         max_message_chars=_whole(settings, "MAX_MESSAGE_CHARS", Config.max_message_chars),
         max_key_chars=_whole(settings, "MAX_KEY_CHARS", Config.max_key_chars),
