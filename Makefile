@@ -4,10 +4,11 @@ VENV := venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test check bench format clean
+.PHONY: help run migrate test check bench format clean
 
 help:
 	@echo "make run      serve on http://127.0.0.1:5000/; without an OPENAI_API_KEY, as a rehearsal"
+	@echo "make migrate  bring the database of DATABASE_URL up to date, as every start does"
 	@echo "make test     run the tests"
 	@echo "make check    check format, lint and types"
 	@echo "make bench    measure it against its peers, some five minutes; writes bench/RESULTS.md"
@@ -16,6 +17,9 @@ help:
 
 run: $(VENV)/.installed .env
 	$(BIN)/python app.py --rehearse
+
+migrate: $(VENV)/.installed
+	$(BIN)/python db.py
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
