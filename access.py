@@ -11,8 +11,8 @@ import telemetry
 from api_keys import hash_of, is_one_of
 from applicant_tokens import ApplicantTokens
 from config import Config
-from db import InterviewKey
 from errors import NotAllowed, TokenExpired, TokenRevoked, WrongCredential
+from messages import InterviewKey
 from rate_limits import RateLimits
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from hashlib import sha256
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from db import Database, InterviewKey
 from errors import TokenExpired, TokenRevoked, TokensOff, WrongCredential
+from messages import Database, InterviewKey
 
 # So that nothing else that is signed by the same key passes for a token.
 SALT = "applicant-token"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from config import APP_FOLDER, StartError, database_url
+from config import APP_FOLDER, StartError, load
 from db import connect, path_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def back_up(source: Path, target: Path, progress: Progress) -> int:
 
 
 def _source() -> Path:
-    url = database_url()
+    url = load(asks_model=False).database_url
     if url.startswith(("postgresql://", "postgres://")):
         raise BackupError("This is for SQLite. PostgreSQL brings pg_dump.")
     return path_of(url)

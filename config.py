@@ -38,11 +38,19 @@ class Config:
     closing_phrase: str = "Thank you for your time and insights"
     """What the interviewer says, in any case, to end an interview."""
 
-    database_url: str = "sqlite:///messages.db"
-    """`sqlite:///` and a path; a relative one starts at the app's folder."""
+    database_url: str = field(default="sqlite:///messages.db", repr=False)
+    """`sqlite:///` and a path, where a relative one starts at the app's folder; or
+    `postgresql://user:password@host/database`."""
 
     database_lock_timeout: float = 5.0
-    """Seconds to wait for a database that another process keeps locked."""
+    """Seconds to wait for what others keep locked, and for a connection to PostgreSQL."""
+
+    database_statement_timeout: float = 10.0
+    """Seconds that PostgreSQL may take for one statement."""
+
+    database_pool_size: int = 4
+    """Connections to PostgreSQL that one process has at most. Two processes on each of two
+    instances come to 16; small plans allow 20."""
 
     max_prompt_chars: int = 100_000
     """Characters of a prompt."""
@@ -116,16 +124,14 @@ def has_api_key() -> bool:
     return bool(os.environ.get("OPENAI_API_KEY", "").strip())
 
 
-def database_url() -> str:
-    """Return `DATABASE_URL`, for what needs no other setting, so that it runs without a key."""
-    load_dotenv(APP_FOLDER / ".env")
-    return os.environ.get("DATABASE_URL", "").strip() or Config.database_url
-
-
-def load(environment: Mapping[str, str] | None = None) -> Config:
+def load(environment: Mapping[str, str] | None = None, *, asks_model: bool = True) -> Config:
     """Read the settings from the environment and, for what it leaves unset, from `.env`.
 
     A setting that is blank counts as unset.
+
+    Args:
+        environment: Read instead of the process's own.
+        asks_model: Whether the key for the model is needed.
 
     Raises:
         StartError: A setting is missing or makes no sense.
@@ -137,7 +143,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
     settings = {name: value.strip() for name, value in environment.items() if value.strip()}
 
     return Config(
-        openai_api_key=_api_key(settings),
+        openai_api_key=_api_key(settings) if asks_model else "",
         openai_base_url=_url(settings),
         openai_model=_models(settings),
         reply_deadline=_number(settings, "REPLY_DEADLINE", Config.reply_deadline),
@@ -146,6 +152,10 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         database_lock_timeout=_number(
             settings, "DATABASE_LOCK_TIMEOUT", Config.database_lock_timeout
         ),
+        database_statement_timeout=_number(
+            settings, "DATABASE_STATEMENT_TIMEOUT", Config.database_statement_timeout
+        ),
+        database_pool_size=_whole(settings, "DATABASE_POOL_SIZE", Config.database_pool_size),
         max_prompt_chars=_whole(settings, "MAX_PROMPT_CHARS", Config.max_prompt_chars),
         max_message_chars=_whole(settings, "MAX_MESSAGE_CHARS", Config.max_message_chars),
         max_key_chars=_whole(settings, "MAX_KEY_CHARS", Config.max_key_chars),

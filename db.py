@@ -1,21 +1,22 @@
-"""The messages in SQLite: connection, schema, migrations and every query.
+"""The database of `DATABASE_URL`, and SQLite: its connections and transactions.
 
-Contains no interview logic: `interview.py` decides what is stored when. Rows leave as plain values,
-and SQLite's errors as `DatabaseUnavailable`.
+The queries are in `messages.py`, the schema is in `migrations.py`. PostgreSQL has its own beside
+this: `postgres.py`, which is loaded only where it is asked for. SQLite's errors leave as
+`DatabaseUnavailable`.
 """
 
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-from config import APP_FOLDER, Config, StartError
+from config import APP_FOLDER, Config, StartError, load
 from errors import DatabaseUnavailable
+from messages import Database, InterviewKey, Messages
 from migrations import SCHEMA_VERSION, MigrationError, migrate
 from process_lock import ProcessLock
 
@@ -35,171 +36,9 @@ MIGRATION_TIMEOUT = 600.0
 # Errors after which a connection is as good as before.
 PASSING_ERRORS = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
 
-Role = Literal["system", "user"]
 
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-
-
-class InterviewKey(NamedTuple):
-    """Which interview: one applicant under one access key."""
-
-    access_key: str
-    name: str
-    email: str
-
-    def digest(self) -> str:
-        """Return what stands for the interview where nobody's name must be, in 64 characters."""
-        # None of the three can hold NUL, so that no two interviews look the same.
-        return sha256("\0".join(self).encode()).hexdigest()
-
-
-class Message(NamedTuple):
-    """A stored message.
-
-    The oldest `system` message of an interview is the prompt, the later ones are the
-    interviewer's; `user` is the applicant. `date_created` is UTC, `YYYY-MM-DD HH:MM:SS.ffffff`.
-    """
-
-    id: int
-    role: Role
-    content: str
-    date_created: str
-    is_finished: int
-    """1 for what the interviewer closed the interview with, 0 for all else."""
-
-
-class Applicant(NamedTuple):
-    """Who was interviewed under an access key."""
-
-    name: str
-    email: str
-    is_finished: bool
-
-
-class Messages:
-    """The queries, over one connection."""
-
-    def __init__(self, connection: "sqlite3.Connection") -> None:
-        self._connection = connection
-
-    def of(self, interview: InterviewKey) -> list[Message]:
-        """Return every message of the interview, oldest first."""
-        rows = self._connection.execute(
-            # An old file may hold a number for a time.
-            "SELECT id, role, content, CAST(date_created AS TEXT), is_finished FROM messages"
-            " WHERE access_key = ? AND name = ? AND email = ? AND role <> 'aside' ORDER BY id",
-            interview,
-        )
-        return list(map(Message._make, rows))
-
-    def last_id(self, interview: InterviewKey) -> int | None:
-        """Return the id of the interview's newest message."""
-        row = self._connection.execute(
-            "SELECT MAX(id) FROM messages"
-            " WHERE access_key = ? AND name = ? AND email = ? AND role <> 'aside'",
-            interview,
-        ).fetchone()
-        return row[0] if row else None
-
-    def add(
-        self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
-    ) -> Message:
-        """Store a message at the interview's end."""
-        now = _now()
-        (id_,) = self._connection.execute(
-            "INSERT INTO messages"
-            " (role, content, date_created, is_finished, access_key, name, email)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (role, content, now, int(is_finished), *interview),
-        ).fetchone()
-        return Message(id_, role, content, now, int(is_finished))
-
-    def fill(self, message_id: int, content: str, *, is_finished: bool = False) -> None:
-        """Give a message that stands for one that was never sent its words."""
-        self._connection.execute(
-            "UPDATE messages SET content = ?, date_created = ?, is_finished = ? WHERE id = ?",
-            (content, _now(), int(is_finished), message_id),
-        )
-
-    def set_aside(self, interview: InterviewKey, message: Message) -> None:
-        """Keep the message's words outside the interview, before they are overwritten in it."""
-        self._connection.execute(
-            "INSERT INTO messages"
-            " (role, content, date_created, is_finished, access_key, name, email)"
-            " VALUES ('aside', ?, ?, 0, ?, ?, ?)",
-            (message.content, message.date_created, *interview),
-        )
-
-    def of_key(self, interview: InterviewKey, idempotency_key: str) -> tuple[str, int] | None:
-        """Return the request that came with the key, and the id of the message it brought."""
-        row = self._connection.execute(
-            "SELECT request, message_id FROM idempotency_keys"
-            " WHERE access_key = ? AND name = ? AND email = ? AND idempotency_key = ?",
-            (*interview, idempotency_key),
-        ).fetchone()
-        return (row[0], row[1]) if row else None
-
-    def remember_key(
-        self, interview: InterviewKey, idempotency_key: str, request: str, message_id: int
-    ) -> None:
-        """Store which request came with the key, and which message it brought."""
-        self._connection.execute(
-            "INSERT INTO idempotency_keys"
-            " (access_key, name, email, idempotency_key, request, message_id)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (*interview, idempotency_key, request, message_id),
-        )
-
-    def revocations(self, interview: str) -> int:
-        """Return how often the interview's tokens were revoked; it is named by its digest."""
-        row = self._connection.execute(
-            "SELECT revocations FROM token_revocations WHERE interview = ?", (interview,)
-        ).fetchone()
-        return row[0] if row else 0
-
-    def revoke(self, interview: str) -> None:
-        """Count one more revocation of the interview's tokens; it is named by its digest."""
-        self._connection.execute(
-            "INSERT INTO token_revocations (interview, revocations) VALUES (?, 1)"
-            " ON CONFLICT (interview)"
-            " DO UPDATE SET revocations = token_revocations.revocations + 1",
-            (interview,),
-        )
-
-    def touch(self) -> None:
-        """Write what is there already."""
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        self._connection.execute(f"PRAGMA user_version = {version}")
-
-    def applicants(self, access_key: str) -> list[Applicant]:
-        """Return everyone with an interview under the access key, in the order of their first."""
-        rows = self._connection.execute(
-            "SELECT name, email, EXISTS (SELECT 1 FROM messages AS closing"
-            " WHERE closing.access_key = interview.access_key AND closing.name = interview.name"
-            " AND closing.email = interview.email AND closing.is_finished = 1)"
-            " FROM messages AS interview WHERE access_key = ? AND is_first = 1 ORDER BY id",
-            (access_key,),
-        )
-        return [Applicant(name, email, bool(is_finished)) for name, email, is_finished in rows]
-
-    def finished(self, access_key: str) -> list[Applicant]:
-        """Return everyone whose interview under the access key is finished, in that order."""
-        rows = self._connection.execute(
-            "SELECT name, email FROM messages WHERE access_key = ? AND is_finished = 1"
-            " GROUP BY name, email ORDER BY MIN(id)",
-            (access_key,),
-        )
-        return [Applicant(name, email, is_finished=True) for name, email in rows]
-
-
-class Database:
-    """One SQLite file, for all threads of a process.
-
-    Connections are opened when they are needed and used again. After `open_database` none is open,
-    so that a server may fork.
-    """
+class SqliteDatabase(Database):
+    """One SQLite file."""
 
     def __init__(self, path: Path, lock_timeout: float) -> None:
         self._path = path
@@ -214,19 +53,34 @@ class Database:
     def reading(self) -> Iterator[Messages]:
         """Give the queries; each reads what is stored at that moment."""
         with _translated_errors(), self._connection() as connection:
-            yield Messages(connection)
+            yield Messages(connection.execute)
 
     @contextmanager
-    def transaction(self, *, synced: bool = True) -> Iterator[Messages]:
-        """Give the queries in a transaction: once the block ends, all it stored is on the disk.
+    def transaction(
+        self,
+        interview: InterviewKey | None = None,  # noqa: ARG002  # all interviews wait anyway
+        *,
+        synced: bool = True,
+    ) -> Iterator[Messages]:
+        """Give the queries in a transaction; the only one at the time."""
+        with self._transaction(synced) as connection:
+            yield Messages(connection.execute)
 
-        If it raises, nothing is stored. Nothing slow belongs inside: others wait meanwhile.
+    def sync(self) -> None:
+        """Let all that was stored without being synced survive a power cut."""
+        with self._transaction(synced=True) as connection:
+            # What is written is what is there already.
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {version}")
 
-        Args:
-            synced: Whether what is stored survives a power cut. If not, it survives whatever
-                becomes of this process, and the next synced transaction makes it survive the rest.
+    def close(self) -> None:
+        """Close the connections that nobody uses at the moment."""
+        while self._idle:
+            self._idle.pop().close()
+        self._processes.close()
 
-        """
+    @contextmanager
+    def _transaction(self, synced: bool) -> Iterator["sqlite3.Connection"]:
         with _translated_errors(), self._turn(), self._connection() as connection:
             # Only a write-ahead log can be left unsynced without harm. Each transaction says which
             # it wants, so that none depends on what the connection was used for before.
@@ -236,28 +90,12 @@ class Database:
             # fails without waiting when it comes to write.
             connection.execute("BEGIN IMMEDIATE")
             try:
-                yield Messages(connection)
+                yield connection
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:  # a full disk has rolled back by itself
                     connection.execute("ROLLBACK")
                 raise
-
-    def sync(self) -> None:
-        """Let all that was stored without being synced survive a power cut.
-
-        Raises:
-            DatabaseUnavailable: It cannot be read, or not written.
-
-        """
-        with self.transaction() as messages:
-            messages.touch()
-
-    def close(self) -> None:
-        """Close the connections that nobody uses at the moment."""
-        while self._idle:
-            self._idle.pop().close()
-        self._processes.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -310,9 +148,22 @@ def open_database(config: Config) -> Database:
     """Create the database of `DATABASE_URL`, or bring an existing one up to date.
 
     Raises:
-        StartError: The URL or the file cannot be used.
+        StartError: The URL or the database cannot be used.
 
     """
+    if config.database_url.startswith(("postgresql://", "postgres://")):
+        try:
+            from postgres import open_postgres
+        except ImportError as error:
+            raise StartError(
+                "DATABASE_URL asks for PostgreSQL, whose client is not installed:"
+                " pip install -r requirements.txt."
+            ) from error
+        return open_postgres(config)
+    return _open_sqlite(config)
+
+
+def _open_sqlite(config: Config) -> SqliteDatabase:
     path = path_of(config.database_url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -334,7 +185,7 @@ def open_database(config: Config) -> Database:
         sqlite3.__name__,
         journal_mode,
     )
-    return Database(path, config.database_lock_timeout)
+    return SqliteDatabase(path, config.database_lock_timeout)
 
 
 def connect(path: Path, lock_timeout: float) -> "sqlite3.Connection":
@@ -400,8 +251,8 @@ def path_of(url: str) -> Path:
     if not url.startswith(prefix) or url in (prefix, prefix + ":memory:"):
         # The URL itself is not shown: of another database, it may hold a password.
         raise StartError(
-            "DATABASE_URL must be sqlite:/// and the path of a file,"
-            " such as sqlite:///messages.db or sqlite:////data/messages.db."
+            "DATABASE_URL must be sqlite:/// and the path of a file, such as sqlite:///messages.db"
+            " or sqlite:////data/messages.db, or postgresql:// and where a database is."
         )
     return APP_FOLDER / url.removeprefix(prefix)
 
@@ -436,3 +287,16 @@ def _reason(name: str) -> str:
         if name.startswith(prefix):
             return reason
     return "it fails"
+
+
+def main() -> None:
+    """Bring the database up to date, as every start does."""
+    try:
+        open_database(load(asks_model=False))
+    except StartError as error:
+        sys.exit(str(error))
+    print("The database is up to date.")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,8 +11,8 @@ from flask import request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, UnsupportedMediaType
 
 from config import Config
-from db import InterviewKey
 from errors import BadField, BadJson, IncompleteParams, StalledBody
+from messages import InterviewKey
 
 # Characters of the Idempotency-Key header, as in Stripe's API, which made it known.
 MAX_IDEMPOTENCY_KEY_CHARS = 255

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, current_app
 
-from db import Database
+from messages import Database
 
 health = Blueprint("health", __name__)
 

@@ -23,9 +23,9 @@ from typing import Literal, NamedTuple
 import metrics
 import telemetry
 from config import Config
-from db import Applicant, Database, InterviewKey, Message, Messages, Role
 from errors import (
     AlreadyStarted,
+    DatabaseUnavailable,
     Finished,
     KeyReused,
     NotStarted,
@@ -33,6 +33,7 @@ from errors import (
     TranscriptFull,
 )
 from llm import LLM, ChatMessage, LLMError
+from messages import Applicant, Database, InterviewKey, Message, Messages, Role
 from shared_calls import SharedCalls
 
 # Between what an applicant says in several messages before the interviewer answers.
@@ -111,7 +112,7 @@ class Interviews:
     ) -> str | None:
         """Ask for the opening and store it with the prompt; None if another start was faster."""
         opening = self._llm.answer([{"role": "system", "content": prompt}], deadline)
-        with self._database.transaction() as messages:
+        with self._database.transaction(interview) as messages:
             stored = messages.of(interview)
             if _is_started(stored):
                 return None
@@ -144,9 +145,15 @@ class Interviews:
         deadline = time.monotonic() + self._config.reply_deadline
         # Not synced yet, which would be for nothing: nobody is told before the answer is stored,
         # and that is synced, or before `sync` below.
-        with self._database.transaction(synced=False) as messages:
-            history = messages.of(interview)
-            message = self._take(messages, interview, history, text, idempotency_key)
+        with self._database.transaction(interview, synced=False) as messages:
+            request = _fingerprint("reply", text)
+            history, known = _recall(messages, interview, idempotency_key, request)
+            if known is None:
+                message = self._take(messages, interview, history, text)
+                if idempotency_key is not None:
+                    messages.remember_key(interview, idempotency_key, request, message.id)
+            else:
+                message = next(message for message in history if message.id == known)
         try:
             return self._answer_of(interview, history, message, deadline)
         except LLMError:
@@ -173,14 +180,11 @@ class Interviews:
                 return answer
             with self._database.reading() as messages:
                 history = messages.of(interview)
+            if message not in history:
+                raise DatabaseUnavailable("it was replaced by one that has not the last messages")
 
     def _take(
-        self,
-        messages: Messages,
-        interview: InterviewKey,
-        history: list[Message],
-        text: str,
-        idempotency_key: str | None,
+        self, messages: Messages, interview: InterviewKey, history: list[Message], text: str
     ) -> Message:
         """Store the applicant's text, unless it is stored, and return the message that has it.
 
@@ -188,11 +192,6 @@ class Interviews:
         """
         if not _is_started(history):
             raise NotStarted
-        request = _fingerprint("reply", text)
-        if idempotency_key is not None:
-            known = _id_by_key(messages, interview, idempotency_key, request)
-            if known is not None:
-                return next(message for message in history if message.id == known)
         if _is_finished(history):
             raise Finished
         message = _said_again(history, text)
@@ -204,8 +203,6 @@ class Interviews:
                 )
             message = messages.add(interview, "user", text)
             history.append(message)
-        if idempotency_key is not None:
-            messages.remember_key(interview, idempotency_key, request, message.id)
         return message
 
     def _answer(
@@ -213,7 +210,7 @@ class Interviews:
     ) -> str | None:
         """Ask for the answer to the open message and store it; None if the history has changed."""
         answer = self._llm.answer(_conversation(history), deadline)
-        with self._database.transaction() as messages:
+        with self._database.transaction(interview) as messages:
             if messages.last_id(interview) != history[-1].id:
                 return None
             messages.add(interview, "system", answer, is_finished=self._is_closing(answer))
@@ -280,27 +277,31 @@ def _opening_by_key(
     messages: Messages, interview: InterviewKey, prompt: str, idempotency_key: str | None
 ) -> str | None:
     """Return the opening if the interview was started by this very request, None if not at all."""
-    history = messages.of(interview)
-    if idempotency_key is not None:
-        request = _fingerprint("start", prompt)
-        if _id_by_key(messages, interview, idempotency_key, request) is not None:
-            return history[1].content
+    request = _fingerprint("start", prompt)
+    history, known = _recall(messages, interview, idempotency_key, request)
+    if known is not None:
+        return history[1].content
     if _is_started(history):
         raise AlreadyStarted
     return None
 
 
-def _id_by_key(
-    messages: Messages, interview: InterviewKey, idempotency_key: str, request: str
-) -> int | None:
-    """Return the id of the message that this request brought when it first came, if it has."""
-    known = messages.of_key(interview, idempotency_key)
+def _recall(
+    messages: Messages, interview: InterviewKey, idempotency_key: str | None, request: str
+) -> tuple[list[Message], int | None]:
+    """Return what was said, and the id of the message that this request brought if it came before.
+
+    Without a key no request has come before.
+    """
+    if idempotency_key is None:
+        return messages.of(interview), None
+    history, known = messages.of_with_key(interview, idempotency_key)
     if known is None:
-        return None
+        return history, None
     first_request, message_id = known
     if first_request != request:
         raise KeyReused
-    return message_id
+    return history, message_id
 
 
 def _fingerprint(endpoint: str, text: str) -> str:

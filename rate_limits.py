@@ -17,8 +17,8 @@ from flask_limiter import Limiter, RateLimitExceeded
 from limits.errors import StorageError
 
 from config import Config
-from db import InterviewKey
 from errors import RateLimited
+from messages import InterviewKey
 
 # Seconds that a request may lose to a Redis that does not answer.
 REDIS_TIMEOUT = 0.5

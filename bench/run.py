@@ -31,7 +31,8 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletion
 
 from config import Config
-from db import Applicant, InterviewKey, connect, open_database
+from db import connect, open_database
+from messages import Applicant, InterviewKey
 
 ROUNDS = 5
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,8 @@
-"""What the tests share: a rehearsal interviewer, and the app in front of a fresh database."""
+"""What the tests share: a rehearsal interviewer, and the app in front of a fresh database.
+
+A test marked `both_databases` runs on SQLite and on PostgreSQL, unless it asks for `database_path`,
+which only a file has. All others run on SQLite.
+"""
 
 import os
 import tempfile
@@ -15,6 +19,7 @@ os.environ["DATABASE_URL"] = f"sqlite:///{tempfile.mkdtemp()}/imported.db"
 from api import Api, over_flask
 from app import create_app
 from config import Config
+from postgresql import fresh_schema, server_url
 from rehearsal import Rehearsal
 from server import Gunicorn
 
@@ -28,17 +33,38 @@ def rehearsal() -> Iterator[Rehearsal]:
     rehearsal.stop()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    asks_for = metafunc.fixturenames
+    is_marked = metafunc.definition.get_closest_marker("both_databases")
+    if is_marked and "database_url" in asks_for and "database_path" not in asks_for:
+        metafunc.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database that does not exist yet, or is empty."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield f"sqlite:///{path_in(tmp_path)}"
+    else:
+        with fresh_schema(server_url()) as url:
+            yield url
+
+
 @pytest.fixture
 def database_path(tmp_path: Path) -> Path:
-    return tmp_path / "folder" / "messages.db"
+    return path_in(tmp_path)
+
+
+def path_in(folder: Path) -> Path:
+    return folder / "folder" / "messages.db"
 
 
 @pytest.fixture
-def config(rehearsal: Rehearsal, database_path: Path) -> Config:
+def config(rehearsal: Rehearsal, database_url: str) -> Config:
     return Config(
         openai_api_key=API_KEY,
         openai_base_url=rehearsal.url,
-        database_url=f"sqlite:///{database_path}",
+        database_url=database_url,
         rate_limits=False,  # tests are faster than people
     )
 
@@ -64,16 +90,14 @@ def api(make_api: Callable[..., Api]) -> Api:
 
 
 @pytest.fixture
-def make_server(
-    config: Config, database_path: Path, tmp_path: Path
-) -> Iterator[Callable[..., Gunicorn]]:
+def make_server(config: Config, tmp_path: Path) -> Iterator[Callable[..., Gunicorn]]:
     servers = []
 
     def make(*arguments: str, **settings: str) -> Gunicorn:
         defaults = {
             "OPENAI_API_KEY": API_KEY,
             "OPENAI_BASE_URL": config.openai_base_url or "",
-            "DATABASE_URL": f"sqlite:///{database_path}",
+            "DATABASE_URL": config.database_url,
             "RATE_LIMITS": "off",
         }
         server = Gunicorn(tmp_path / "log", {**defaults, **settings}, *arguments)

@@ -18,7 +18,8 @@ from app import app
 from applicant_tokens import SALT, ApplicantTokens
 from config import Config, load
 from contract import path_of
-from db import InterviewKey, open_database
+from db import open_database
+from messages import InterviewKey
 from rehearsal import SCRIPT, Rehearsal
 from server import Gunicorn
 

@@ -9,6 +9,8 @@ import pytest
 from api import ANA, PROMPT, Api, Applicant
 from rehearsal import SCRIPT, Behaviour, Rehearsal
 
+pytestmark = pytest.mark.both_databases
+
 HTTP_ENDPOINTS = [
     ("POST", "/start_interview"),
     ("POST", "/reply"),

@@ -11,6 +11,8 @@ import pytest
 from api import ANA, PROMPT, Answer, Api, Applicant
 from rehearsal import SCRIPT, Behaviour, Rehearsal
 
+pytestmark = pytest.mark.both_databases
+
 ECHO = Behaviour(echo=True)
 
 

@@ -21,6 +21,8 @@ from api import ANA, PROMPT, Answer
 from rehearsal import SCRIPT, Behaviour, Rehearsal
 from server import Gunicorn
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_gunicorn_alone_holds_an_interview(make_server: Callable[..., Gunicorn]) -> None:
     with make_server().start().api() as api:
