@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -124,6 +124,11 @@ class Gunicorn:
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
         self._process.wait()
+        # A worker that is about to die may still take a connection, and pass for the next server.
+        with suppress(ConnectionError):
+            while True:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                time.sleep(0.01)
 
     def terminate(self) -> None:
         """Tell it to stop, as a deployment does."""

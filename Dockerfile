@@ -1,0 +1,19 @@
+FROM python:3.13-slim
+
+WORKDIR /app
+# Before the code, so that a change of it does not fetch the packages again.
+COPY requirements.txt .
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+COPY *.py openapi.yaml ./
+
+# No root; and the one folder that is written to.
+RUN useradd --system --uid 10001 --no-create-home tukma && install -d -o tukma /data
+USER tukma
+VOLUME /data
+
+ENV PORT=8000 DATABASE_URL=sqlite:////data/messages.db PYTHONUNBUFFERED=1
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s CMD \
+  ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz', timeout=9)"]
+
+CMD ["gunicorn", "app:app"]
