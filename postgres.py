@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any, ClassVar, TypeVar
 
 import psycopg
-from psycopg import Connection, Cursor
+from psycopg import Connection, Cursor, Pipeline
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -74,7 +74,7 @@ class PostgresMessages(Messages):
         f" AND {Messages.one_access_key}"
     )
 
-    def __init__(self, execute: Execute, reserved: Cursor[Any] | None = None) -> None:
+    def __init__(self, execute: Execute, reserved: Rows | None = None) -> None:
         super().__init__(execute)
         self._reserved = reserved
 
@@ -83,13 +83,34 @@ class PostgresMessages(Messages):
 
         Storing a message would tell its id as well, but only after one more round trip.
         """
-        rows: Rows
-        if self._reserved is None:
+        rows, self._reserved = self._reserved, None
+        if rows is None:
             rows = self._execute("SELECT nextval('messages_id_seq')", {})
-        else:
-            rows, self._reserved = self._reserved, None
         *_, id_ = rows.fetchone() or (0,)
         return int(id_)
+
+
+class _PipelinedRows:
+    """What a query in a pipeline brings, waited for when it is asked for."""
+
+    def __init__(self, cursor: Cursor[Any], pipeline: Pipeline) -> None:
+        self._cursor = cursor
+        self._pipeline = pipeline
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the next row, or None."""
+        return self._waited_for().fetchone()
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return the rows that are left."""
+        return self._waited_for().fetchall()
+
+    def _waited_for(self) -> Cursor[Any]:
+        # The cursor by itself would only flush, and a server that is not told that a query was the
+        # last for now does not count the time in which nothing comes.
+        if self._cursor.pgresult is None:
+            self._pipeline.sync()
+        return self._cursor
 
 
 class PostgresDatabase(Database):
@@ -132,19 +153,21 @@ class PostgresDatabase(Database):
         """
         with _translated_errors(), self._connection() as connection:
             try:
-                with connection.pipeline():
-                    yield self._begun(connection, interview)
+                with connection.pipeline() as pipeline:
+                    yield self._begun(connection, pipeline, interview)
                     connection.execute("COMMIT")
             except BaseException:
                 with suppress(psycopg.Error):  # then it is closed, which rolls back as well
                     connection.rollback()
                 raise
 
-    def _begun(self, connection: "_Connection", interview: InterviewKey | None) -> PostgresMessages:
+    def _begun(
+        self, connection: "_Connection", pipeline: Pipeline, interview: InterviewKey | None
+    ) -> PostgresMessages:
         """Begin a transaction, with what the first query sends."""
 
-        def execute(query: str, values: Mapping[str, object]) -> Cursor[Any]:
-            return connection.execute(_translated(query), values)
+        def execute(query: str, values: Mapping[str, object]) -> _PipelinedRows:
+            return _PipelinedRows(connection.execute(_translated(query), values), pipeline)
 
         # With this isolation, whatever the server's default, each statement sees what others have
         # stored before it: so what is read after the lock is had is what is stored.
@@ -152,7 +175,7 @@ class PostgresDatabase(Database):
         if interview is None:
             connection.execute(LIMITS, self._limits)
             return PostgresMessages(execute)
-        reserved = connection.execute(LIMITS_LOCK_AND_ID, {**self._limits, **interview._asdict()})
+        reserved = execute(LIMITS_LOCK_AND_ID, {**self._limits, **interview._asdict()})
         return PostgresMessages(execute, reserved)
 
     def sync(self) -> None:

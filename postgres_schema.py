@@ -164,7 +164,13 @@ def _refuse_other_encodings(connection: Connection[Any]) -> None:
 
 def _version(connection: Connection[Any]) -> int:
     """Return the schema's version, 0 for none."""
-    if connection.execute("SELECT to_regclass('schema_version')").fetchone() == (None,):
+    # Asked of the table and not of `to_regclass`, which may not know yet what another process has
+    # created while this one waited.
+    (exists,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class"
+        " WHERE relname = 'schema_version' AND pg_table_is_visible(oid))"
+    ).fetchone() or (False,)
+    if not exists:
         return 0
     (version,) = connection.execute("SELECT MAX(version) FROM schema_version").fetchone() or (0,)
     if version > SCHEMA_VERSION:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 # Importing app.py makes an app of the environment; it must not touch a developer's own files.
@@ -19,7 +20,7 @@ os.environ["DATABASE_URL"] = f"sqlite:///{tempfile.mkdtemp()}/imported.db"
 from api import Api, over_flask
 from app import create_app
 from config import Config
-from postgresql import fresh_schema, server_url
+from postgresql import PostgresServer, fresh_schema, server_url
 from rehearsal import Rehearsal
 from server import Gunicorn
 
@@ -48,6 +49,22 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     else:
         with fresh_schema(server_url()) as url:
             yield url
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of our own, for those who stop and starve it."""
+    server = PostgresServer(max_connections="20")
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def admin(server: PostgresServer, database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to the test's schema with every right."""
+    options = database_url.partition("?")[2]
+    with psycopg.connect(f"{server.admin_url}?{options}", autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture

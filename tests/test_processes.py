@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from os import kill
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 import httpx2
 import pytest
 
-from api import ANA, PROMPT, Answer
+from api import ANA, PROMPT
+from conversations import conversing, told_of
 from rehearsal import SCRIPT, Behaviour, Rehearsal
 from server import Gunicorn
 
@@ -94,68 +94,21 @@ def test_many_workers_may_start_at_once_on_a_new_file(
         assert "Traceback" not in server.log.read_text()
 
 
-class Conversation(Thread):
-    """An applicant whose client repeats a reply, with its key, until it has been answered."""
-
-    def __init__(self, server: Gunicorn, name: str, stop: Event) -> None:
-        super().__init__(daemon=True)
-        self._server = server
-        self._leave = stop
-        self.applicant = ANA.named(name)
-        self.acknowledged: list[tuple[str, str]] = []
-        self.tries = 0
-
-    def run(self) -> None:
-        with self._server.api() as api:
-            self._until_answered(partial(api.start, self.applicant, "Interview!", "start"))
-            while not self._leave.is_set():
-                said = f"{self.applicant.name} says {len(self.acknowledged)}"
-                answer = self._until_answered(partial(api.reply, said, self.applicant, said))
-                self.acknowledged.append((said, answer.body["system"]))
-
-    def _until_answered(self, call: Callable[[], Answer]) -> Answer:
-        for _ in range(1000):
-            self.tries += 1
-            with suppress(httpx2.TransportError):
-                answer = call()
-                if answer.status == 200:
-                    return answer
-            time.sleep(0.02)
-        raise AssertionError(f"{self.applicant.name} never got an answer")
-
-
 def test_nothing_acknowledged_is_lost_by_kill_9(
     make_server: Callable[..., Gunicorn], rehearsal: Rehearsal
 ) -> None:
     rehearsal.default = Behaviour(echo=True, delay=0.01)
     server = make_server().start()
-    stop = Event()
-    conversations = [Conversation(server, f"Applicant {i}", stop) for i in range(8)]
-    for conversation in conversations:
-        conversation.start()
-    chance = random.Random(1)
-    for number in range(10):
-        time.sleep(chance.uniform(0.2, 0.6))
-        if number % 2:
-            server.kill()
-            server.start()
-        else:
-            kill(chance.choice(server.workers()), signal.SIGKILL)
-    stop.set()
-    for conversation in conversations:
-        conversation.join(60)
-        assert not conversation.is_alive()
-
-    with server.api() as api:
-        for conversation in conversations:
-            said = api.said(conversation.applicant)
-            # Every acknowledged turn is there, once, in order, with the answer that was given.
-            turns = list(zip(said[2::2], said[3::2], strict=True))
-            assert turns == conversation.acknowledged
-    turns_in_all = sum(len(conversation.acknowledged) for conversation in conversations)
-    tries = sum(conversation.tries for conversation in conversations)
-    print(f"{turns_in_all} replies acknowledged in {tries} tries, 10 kills, none lost")
-    assert turns_in_all > 20
+    with conversing(server, 8) as conversations:
+        chance = random.Random(1)
+        for number in range(10):
+            time.sleep(chance.uniform(0.2, 0.6))
+            if number % 2:
+                server.kill()
+                server.start()
+            else:
+                kill(chance.choice(server.workers()), signal.SIGKILL)
+    print(f"10 kills: {told_of(conversations, server)}")
 
 
 def test_a_killed_turn_is_carried_on_by_the_next_request(

@@ -1,0 +1,416 @@
+"""PostgreSQL: what it alone can do to us, by a server that is restarted, starved and silenced."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from api import ANA, PROMPT, Api
+from config import APP_FOLDER, Config, StartError
+from conversations import conversing, told_of
+from db import open_database
+from errors import DatabaseUnavailable
+from messages import Database, InterviewKey, Messages
+from postgres import PostgresMessages, _translated
+from postgres_schema import hash_of_interview
+from postgresql import PgBouncer, PostgresServer
+from proxy import Proxy
+from rehearsal import SCRIPT, Behaviour, Rehearsal
+from server import Gunicorn
+
+KEY = InterviewKey(*ANA.fields.values())
+MakeApi = Callable[..., Api]
+SECRET = "word-of-the-tests"
+
+
+@pytest.fixture
+def database_url(server: PostgresServer) -> Iterator[str]:
+    """Every test here: a role without further rights, and a schema given by `search_path`."""
+    with server.schema() as url:
+        yield url
+
+
+@pytest.fixture
+def database(config: Config) -> Iterator[Database]:
+    database = open_database(config)
+    yield database
+    database.close()
+
+
+def lock(connection: psycopg.Connection, interview: InterviewKey) -> None:
+    """Hold an interview's lock until the transaction ends."""
+    expression = hash_of_interview(":")
+    for name, value in interview._asdict().items():
+        expression = expression.replace(f":{name}", f"'{value}'")
+    connection.execute(f"SELECT pg_advisory_xact_lock({expression})".encode())
+
+
+class TestCost:
+    @pytest.mark.parametrize("key", ["", "k"])
+    def test_a_reply_takes_two_commits_and_four_round_trips(
+        self, make_api: MakeApi, database_url: str, server: PostgresServer, key: str
+    ) -> None:
+        with Proxy(server.port) as proxy:
+            api = make_api(database_url=database_url.replace(str(server.port), str(proxy.port)))
+            api.start()
+            assert api.reply("One").status == 200
+            before = proxy.seen()
+            assert api.reply("Two", key=key).status == 200
+            cost = proxy.seen() - before
+            before = proxy.seen()
+            api.messages()
+            read = proxy.seen() - before
+        print(f"A reply: {cost}; a reading: {read}")
+        assert (cost["commits"], cost["round trips"]) == (2, 4)
+        assert cost["statements"] <= 12
+        assert (read["commits"], read["round trips"]) == (0, 1)
+
+    @pytest.mark.parametrize(
+        ("query", "index"),
+        [
+            (lambda messages: messages.of(KEY), "messages_interview"),
+            (lambda messages: messages.last_id(KEY), "messages_interview"),
+            (lambda messages: messages.applicants(KEY.access_key), "messages_applicants"),
+            (lambda messages: messages.applicants(KEY.access_key), "messages_finished"),
+            (lambda messages: messages.finished(KEY.access_key), "messages_finished"),
+            (lambda messages: messages.of_with_key(KEY, "k"), "idempotency_keys_key"),
+        ],
+    )
+    def test_a_query_is_served_by_an_index(
+        self,
+        config: Config,
+        admin: psycopg.Connection,
+        query: Callable[[Messages], object],
+        index: str,
+    ) -> None:
+        """No step of its plan may read a whole table."""
+        open_database(config)
+        admin.execute(
+            "INSERT INTO messages (content, date_created, role, access_key, name, email,"
+            " is_finished) SELECT 'x', '', 'user', 'job-' || i % 100, 'Ana ' || i % 1000, 'e',"
+            " CASE WHEN i % 50 = 0 THEN 1 ELSE 0 END FROM generate_series(1, 10000) AS i"
+        )
+        admin.execute(
+            "INSERT INTO idempotency_keys SELECT access_key, name, email, id, '', id FROM messages"
+        )
+        admin.execute("ANALYZE messages, idempotency_keys")
+        plan: list[str] = []
+
+        def execute(query: str, values: Mapping[str, object]) -> psycopg.Cursor[Any]:
+            query = _translated(query)
+            plan.extend(row[0] for row in admin.execute(f"EXPLAIN {query}", values))
+            return admin.execute(query, values)
+
+        query(PostgresMessages(execute))
+        assert any(index in step for step in plan), plan
+        assert not any("Seq Scan" in step for step in plan), plan
+
+
+class TestFailure:
+    def test_nothing_acknowledged_is_lost_by_restarts_in_the_middle_of_load(
+        self,
+        make_server: Callable[..., Gunicorn],
+        server: PostgresServer,
+        rehearsal: Rehearsal,
+    ) -> None:
+        rehearsal.default = Behaviour(echo=True, delay=0.01)
+        service = make_server().start()
+        with conversing(service, 8) as conversations:
+            for number in range(6):
+                time.sleep(1)
+                if number % 2:
+                    assert server.terminate_backends() > 0
+                else:
+                    server.restart("immediate")
+            time.sleep(1)
+        said = told_of(conversations, service)
+        statuses = {status for conversation in conversations for status in conversation.statuses}
+        print(f"3 restarts, 3 times all connections terminated: {said}")
+        assert statuses == {200, 503}
+        assert "Traceback" not in service.log.read_text()
+        assert SECRET not in service.log.read_text()
+
+    def test_a_connection_that_the_server_has_ended_is_replaced_before_it_is_used(
+        self, api: Api, server: PostgresServer
+    ) -> None:
+        api.start()
+        for number in range(3):
+            assert server.terminate_backends() > 0
+            assert api.reply(f"Hello {number}").status == 200
+            server.restart("fast")
+            assert len(api.messages()) == 4 + 2 * number
+
+    def test_a_server_that_is_down_is_503_and_comes_back_by_itself(
+        self, make_api: MakeApi, server: PostgresServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        api = make_api(database_lock_timeout=0.5)
+        api.start()
+        server.stop()
+        try:
+            for answer in (api.reply("Hello"), api.get("/readyz"), api.get("/get_applicants/j")):
+                assert answer.status == 503
+                assert "database is not available" in answer.body["error"]
+                assert int(answer.headers["Retry-After"]) > 0
+            assert api.get("/healthz").status == 200
+        finally:
+            server.start()
+        until_it_answers(api)
+        assert api.said() == [PROMPT, SCRIPT[0]]
+        assert api.reply("Hello").status == 200
+        assert SECRET not in caplog.text
+
+    def test_a_server_gone_silent_is_503_and_comes_back_by_itself(
+        self, make_api: MakeApi, server: PostgresServer
+    ) -> None:
+        api = make_api(database_lock_timeout=0.3, database_statement_timeout=0.3)
+        api.start()
+        with server.silent():
+            assert api.reply("Hello").status == 503
+            assert api.get("/readyz").status == 503
+        until_it_answers(api)
+        assert api.reply("Hello").status == 200
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+    def test_an_interview_that_is_locked_is_503_and_others_go_on(
+        self, make_api: MakeApi, admin: psycopg.Connection
+    ) -> None:
+        api = make_api(database_lock_timeout=0.3)
+        api.start()
+        mei = ANA.named("Mei")
+        with admin.transaction():
+            lock(admin, KEY)
+            answer = api.reply("Hello")
+            assert answer.status == 503
+            assert "busy" in answer.body["error"]
+            assert api.start(mei).status == 200
+            assert api.reply("Hello", mei).status == 200
+            assert api.said() == [PROMPT, SCRIPT[0]]
+        assert api.reply("Hello").status == 200
+
+    def test_a_statement_that_takes_too_long_is_ended(
+        self, make_api: MakeApi, admin: psycopg.Connection
+    ) -> None:
+        api = make_api(database_statement_timeout=0.3)
+        api.start()
+        with admin.transaction():
+            admin.execute("LOCK TABLE messages")
+            for answer in (api.reply("Hello"), api.get("/get_applicants/job-1")):
+                assert answer.status == 503
+                assert "too long" in answer.body["error"]
+        assert api.reply("Hello").status == 200
+
+    def test_when_all_connections_of_a_process_are_taken_others_wait_and_are_refused(
+        self, make_api: MakeApi, admin: psycopg.Connection
+    ) -> None:
+        api = make_api(database_lock_timeout=1.0, database_pool_size=1)
+        api.start()
+        mei = ANA.named("Mei")
+        with ThreadPoolExecutor() as pool, admin.transaction():
+            lock(admin, KEY)
+            blocked = pool.submit(api.reply, "Hello")
+            time.sleep(0.3)
+            answers = [pool.submit(api.start, mei) for _ in range(3)]
+            assert {answer.result().status for answer in [blocked, *answers]} <= {200, 400, 503}
+            assert blocked.result().status == 503
+        assert api.reply("Hello").status == 200
+        assert api.start(mei).status in (200, 400)
+
+    def test_no_connection_is_held_while_the_model_thinks(
+        self, make_api: MakeApi, server: PostgresServer, rehearsal: Rehearsal
+    ) -> None:
+        api = make_api(database_pool_size=2)
+        names = [ANA.named(f"Ana {number}") for number in range(12)]
+        rehearsal.default = Behaviour(delay=1.0)
+        with ThreadPoolExecutor(12) as pool:
+            answers = [pool.submit(api.start, name) for name in names]
+            while len(rehearsal.requests) < 12:
+                time.sleep(0.01)
+            states = server.execute("SELECT state FROM pg_stat_activity WHERE usename = 'tukma'")
+            assert len(states) <= 2
+            assert set(states) == {("idle",)}
+            assert {answer.result().status for answer in answers} == {200}
+
+    def test_a_process_that_freezes_in_a_transaction_loses_it(
+        self, config: Config, make_api: MakeApi
+    ) -> None:
+        api = make_api()
+        api.start()
+        frozen = open_database(replace(config, database_statement_timeout=0.3))
+        with pytest.raises(DatabaseUnavailable), frozen.transaction(KEY) as messages:
+            messages.add(KEY, "user", "Never")
+            messages.last_id(KEY)
+            assert api.reply("Hello").status == 200
+        frozen.close()
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+    def test_a_server_that_takes_no_more_connections_is_503_and_recovers(
+        self, make_api: MakeApi, server: PostgresServer, database_url: str
+    ) -> None:
+        api = make_api(database_lock_timeout=0.5)
+        api.start()
+        server.terminate_backends()
+        others = []
+        with pytest.raises(psycopg.OperationalError, match="connection"):
+            for _ in range(30):
+                others.append(psycopg.connect(database_url))  # noqa: PERF401
+        try:
+            assert api.reply("Hello").status == 503
+        finally:
+            for other in others:
+                other.close()
+        until_it_answers(api)
+        assert api.reply("Hello").status == 200
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+    def test_a_server_that_may_only_be_read_is_503_and_recovers(
+        self, api: Api, server: PostgresServer
+    ) -> None:
+        api.start()
+        server.execute("ALTER ROLE tukma SET default_transaction_read_only = on")
+        try:
+            server.terminate_backends()
+            for answer in (api.reply("Hello"), api.get("/readyz")):
+                assert answer.status == 503
+                assert "read-only" in answer.body["error"]
+            assert api.said() == [PROMPT, SCRIPT[0]]
+        finally:
+            server.execute("ALTER ROLE tukma RESET default_transaction_read_only")
+        until_it_answers(api)
+        assert api.reply("Hello").status == 200
+
+    def test_what_the_server_was_told_to_forget_is_synced_all_the_same(
+        self, database: Database, server: PostgresServer
+    ) -> None:
+        server.execute("ALTER ROLE tukma SET synchronous_commit = off")
+        try:
+            for number in range(5):
+                with database.transaction(KEY, synced=False) as messages:
+                    messages.add(KEY, "user", str(number))
+                server.restart("immediate")
+                with database.reading() as messages:
+                    assert len(messages.of(KEY)) == number + 1
+        finally:
+            server.execute("ALTER ROLE tukma RESET synchronous_commit")
+
+    def test_nul_is_an_error_of_ours_and_breaks_nothing(self, database: Database) -> None:
+        with pytest.raises(psycopg.DataError), database.transaction(KEY) as messages:
+            messages.add(KEY, "user", "Hello")
+            messages.add(KEY, "user", "a\0b")
+        with database.reading() as messages:
+            assert messages.of(KEY) == []
+        with database.transaction(KEY) as messages:
+            messages.add(KEY, "user", "Hello")
+
+
+def until_it_answers(api: Api) -> None:
+    for _ in range(100):
+        if api.get("/readyz").status == 200:
+            return
+        time.sleep(0.1)
+    raise AssertionError("it does not come back")
+
+
+class TestPgBouncer:
+    @pytest.fixture
+    def url(self, server: PostgresServer, database_url: str) -> Iterator[str]:
+        """PgBouncer takes no `options`, so that the role has the schema."""
+        schema = database_url.partition("%3D")[2]
+        server.execute(f"ALTER ROLE tukma SET search_path = {schema}")
+        bouncer = PgBouncer(server)
+        yield bouncer.url
+        bouncer.stop()
+        server.execute("ALTER ROLE tukma RESET search_path")
+
+    def test_the_service_works_through_pgbouncer_in_transaction_mode(
+        self, make_server: Callable[..., Gunicorn], url: str, rehearsal: Rehearsal
+    ) -> None:
+        rehearsal.default = Behaviour(echo=True, delay=0.01)
+        service = make_server(DATABASE_URL=url).start()
+        with conversing(service, 8) as conversations:
+            time.sleep(3)
+        print(f"Through PgBouncer: {told_of(conversations, service)}")
+        assert {status for each in conversations for status in each.statuses} == {200}
+        rehearsal.default = Behaviour(delay=0.3, echo=True)
+        with service.api() as api, ThreadPoolExecutor(12) as pool:
+            api.start(prompt="Interview!")
+            answers = list(pool.map(lambda _: api.reply("Hello"), range(12)))
+            assert {answer.body["system"] for answer in answers} == {"You said: Hello"}
+            assert api.said()[2:] == ["Hello", "You said: Hello"]
+
+
+class TestStart:
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            (("pass%40", "wrong"), "password authentication failed"),
+            (("127.0.0.1", "nowhere.invalid"), "resolve|translate|name"),
+            (("/postgres?", "/nothing?"), "does not exist"),
+            (("search_path%3D", "search_path%3Dno_"), "schema"),
+            (("options=", "optoins="), "is not a URL that PostgreSQL knows"),
+            (("pass%40", "pass%zz"), "is not a URL that PostgreSQL knows"),
+            (("127.0.0.1:", "127.0.0.1:x"), "."),
+        ],
+        ids=["password", "host", "database", "schema", "option", "encoding", "port"],
+    )
+    def test_a_url_that_leads_nowhere_is_one_sentence_without_the_password(
+        self,
+        make_api: MakeApi,
+        database_url: str,
+        change: tuple[str, str],
+        sentence: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("DEBUG")
+        with pytest.raises(StartError, match=sentence) as caught:
+            make_api(database_url=database_url.replace(*change))
+        assert "\n" not in str(caught.value)
+        for told in (str(caught.value), caplog.text):
+            assert SECRET not in told
+
+    def test_the_settings_do_not_show_the_password(self, config: Config) -> None:
+        assert SECRET in config.database_url
+        assert SECRET not in repr(config)
+
+    def test_a_client_that_is_not_installed_is_one_sentence(self) -> None:
+        program = (
+            "import sys; sys.modules['psycopg'] = None\n"
+            "import db; from config import Config, StartError\n"
+            "try: db.open_database(Config('k', database_url='postgresql://h/d'))\n"
+            "except StartError as error: print(error)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=APP_FOLDER, capture_output=True, text=True
+        )
+        assert "not installed: pip install" in done.stdout
+
+
+class TestTls:
+    def test_sslmode_in_the_url_is_honoured(
+        self, make_api: MakeApi, server: PostgresServer, database_url: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(StartError, match="SSL"):
+            make_api(database_url=f"{database_url}&sslmode=require")
+        certificate = tmp_path / "server.crt"
+        certificate.write_bytes(server.certificate().read_bytes())
+        try:
+            api = make_api(database_url=f"{database_url}&sslmode=require")
+            assert api.start().status == 200
+            encrypted = (
+                "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+                " WHERE application_name = 'tukma'"
+            )
+            assert set(server.execute(encrypted)) == {(True,)}
+            verified = f"{database_url}&sslmode=verify-full&sslrootcert={certificate}"
+            with pytest.raises(StartError, match="certificate"):
+                make_api(database_url=verified)  # 127.0.0.1 is not what it says
+            verified = verified.replace("127.0.0.1", "localhost") + "&hostaddr=127.0.0.1"
+            assert make_api(database_url=verified).reply("Hello").status == 200
+        finally:
+            server.reload(ssl="off")
