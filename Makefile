@@ -4,12 +4,13 @@ VENV := venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run key migrate backup test check bench format clean
+.PHONY: help run key migrate import backup test check bench format clean
 
 help:
 	@echo "make run      serve on http://127.0.0.1:5000/; without an OPENAI_API_KEY, as a rehearsal"
 	@echo "make key      make an API key, and its hash for API_KEYS"
 	@echo "make migrate  bring the database of DATABASE_URL up to date, as every start does"
+	@echo "make import   copy the interviews of a SQLite file into PostgreSQL: make import FILE=..."
 	@echo "make backup   copy the database, while the service runs, into backups/"
 	@echo "make test     run the tests"
 	@echo "make check    check format, lint and types"
@@ -22,6 +23,9 @@ run: $(VENV)/.installed .env
 
 key: $(VENV)/.installed
 	@$(BIN)/python api_keys.py
+
+import: $(VENV)/.installed
+	@$(BIN)/python postgres_import.py $(FILE)
 
 backup: $(VENV)/.installed
 	@$(BIN)/python backup.py

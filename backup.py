@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from config import APP_FOLDER, StartError, load
-from db import connect, path_of
+from db import path_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,7 +75,8 @@ def _source() -> Path:
 
 
 def _copy(source: Path, part: Path, progress: Progress) -> int:
-    original = connect(source, LOCK_TIMEOUT)
+    # As it is, in whatever mode; nothing of it is changed.
+    original = sqlite3.connect(source, timeout=LOCK_TIMEOUT, isolation_level=None)
     copy = sqlite3.connect(part)
     try:
         # An open read transaction keeps the moment: SQLite would otherwise begin again whenever the
