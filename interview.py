@@ -158,6 +158,8 @@ class Interviews:
             return self._answer_of(interview, history, message, deadline)
         except LLMError:
             self._database.sync()
+            with self._database.reading() as messages:
+                _expect(message, messages.of(interview))
             raise
 
     def _answer_of(
@@ -180,8 +182,7 @@ class Interviews:
                 return answer
             with self._database.reading() as messages:
                 history = messages.of(interview)
-            if message not in history:
-                raise DatabaseUnavailable("it was replaced by one that has not the last messages")
+            _expect(message, history)
 
     def _take(
         self, messages: Messages, interview: InterviewKey, history: list[Message], text: str
@@ -246,6 +247,12 @@ class Interviews:
         """Close the connections to database and model."""
         self._database.close()
         self._llm.close()
+
+
+def _expect(message: Message, history: Sequence[Message]) -> None:
+    """Tell that the message is gone, should a database have crashed before it was synced."""
+    if all(stored.id != message.id for stored in history):
+        raise DatabaseUnavailable("it crashed, and your message is not stored")
 
 
 def _put(
