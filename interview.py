@@ -174,7 +174,7 @@ class Interviews:
             newest = history[-1]
             with telemetry.waiting():
                 answer, _ = self._calls.share(
-                    (interview, newest.id),
+                    (interview, newest),
                     partial(self._answer, interview, history, deadline),
                     deadline,
                 )
@@ -212,7 +212,8 @@ class Interviews:
         """Ask for the answer to the open message and store it; None if the history has changed."""
         answer = self._llm.answer(_conversation(history), deadline)
         with self._database.transaction(interview) as messages:
-            if messages.last_id(interview) != history[-1].id:
+            # The whole of it, as a database that has crashed may give the same id again.
+            if messages.newest(interview) != history[-1]:
                 return None
             messages.add(interview, "system", answer, is_finished=self._is_closing(answer))
         return answer
@@ -251,7 +252,7 @@ class Interviews:
 
 def _expect(message: Message, history: Sequence[Message]) -> None:
     """Tell that the message is gone, should a database have crashed before it was synced."""
-    if all(stored.id != message.id for stored in history):
+    if message not in history:
         raise DatabaseUnavailable("it crashed, and your message is not stored")
 
 

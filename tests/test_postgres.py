@@ -76,7 +76,7 @@ class TestCost:
         ("query", "index"),
         [
             (lambda messages: messages.of(KEY), "messages_interview"),
-            (lambda messages: messages.last_id(KEY), "messages_interview"),
+            (lambda messages: messages.newest(KEY), "messages_interview"),
             (lambda messages: messages.applicants(KEY.access_key), "messages_applicants"),
             (lambda messages: messages.applicants(KEY.access_key), "messages_finished"),
             (lambda messages: messages.finished(KEY.access_key), "messages_finished"),
@@ -247,7 +247,7 @@ class TestFailure:
         frozen = open_database(replace(config, database_statement_timeout=0.3))
         with pytest.raises(DatabaseUnavailable), frozen.transaction(KEY) as messages:
             messages.add(KEY, "user", "Never")
-            messages.last_id(KEY)
+            messages.newest(KEY)
             assert api.reply("Hello").status == 200
         frozen.close()
         assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
