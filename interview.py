@@ -158,6 +158,8 @@ class Interviews:
             return self._answer_of(interview, history, message, deadline)
         except LLMError:
             self._database.sync()
+            with self._database.reading() as messages:
+                _expect(message, messages.of(interview))
             raise
 
     def _answer_of(
@@ -172,7 +174,7 @@ class Interviews:
             newest = history[-1]
             with telemetry.waiting():
                 answer, _ = self._calls.share(
-                    (interview, newest.id),
+                    (interview, newest),
                     partial(self._answer, interview, history, deadline),
                     deadline,
                 )
@@ -180,8 +182,7 @@ class Interviews:
                 return answer
             with self._database.reading() as messages:
                 history = messages.of(interview)
-            if message not in history:
-                raise DatabaseUnavailable("it was replaced by one that has not the last messages")
+            _expect(message, history)
 
     def _take(
         self, messages: Messages, interview: InterviewKey, history: list[Message], text: str
@@ -211,7 +212,8 @@ class Interviews:
         """Ask for the answer to the open message and store it; None if the history has changed."""
         answer = self._llm.answer(_conversation(history), deadline)
         with self._database.transaction(interview) as messages:
-            if messages.last_id(interview) != history[-1].id:
+            # The whole of it, as a database that has crashed may give the same id again.
+            if messages.newest(interview) != history[-1]:
                 return None
             messages.add(interview, "system", answer, is_finished=self._is_closing(answer))
         return answer
@@ -246,6 +248,12 @@ class Interviews:
         """Close the connections to database and model."""
         self._database.close()
         self._llm.close()
+
+
+def _expect(message: Message, history: Sequence[Message]) -> None:
+    """Tell that the message is gone, should a database have crashed before it was synced."""
+    if message not in history:
+        raise DatabaseUnavailable("it crashed, and your message is not stored")
 
 
 def _put(

@@ -104,13 +104,14 @@ class Messages:
             interview._asdict(),
         )
 
-    def last_id(self, interview: InterviewKey) -> int | None:
-        """Return the id of the interview's newest message."""
+    def newest(self, interview: InterviewKey) -> Message | None:
+        """Return the interview's last message."""
         row = self._execute(
-            f"SELECT MAX(id) FROM messages WHERE {self.one_interview} AND role <> 'aside'",
+            "SELECT id, role, content, CAST(date_created AS TEXT), is_finished FROM messages"
+            f" WHERE {self.one_interview} AND role <> 'aside' ORDER BY id DESC LIMIT 1",
             interview._asdict(),
         ).fetchone()
-        return row[0] if row else None
+        return Message._make(row) if row else None
 
     def add(
         self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False

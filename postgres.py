@@ -47,7 +47,7 @@ LIMITS = """
     SELECT set_config('lock_timeout', %(lock_timeout)s, true),
     set_config('statement_timeout', %(statement_timeout)s, true),
     set_config('idle_in_transaction_session_timeout', %(statement_timeout)s, true),
-    set_config('synchronous_commit', 'on', true)
+    set_config('synchronous_commit', %(synchronous_commit)s, true)
 """
 
 
@@ -122,6 +122,7 @@ class PostgresDatabase(Database):
         self._limits = {
             "lock_timeout": f"{round(config.database_lock_timeout * 1000)}ms",
             "statement_timeout": f"{round(config.database_statement_timeout * 1000)}ms",
+            "synchronous_commit": "on",
         }
         self._opening = Lock()
         self._pool: ConnectionPool[_Connection] | None = None
@@ -144,45 +145,28 @@ class PostgresDatabase(Database):
         self,
         interview: InterviewKey | None = None,
         *,
-        synced: bool = True,  # noqa: ARG002
+        synced: bool = True,
     ) -> Iterator[Messages]:
         """Give the queries in a transaction, which waits for others of the same interview.
 
-        It is always synced: a server that crashes would forget what was not, while this process
-        went on as if it were stored.
+        A server that crashes forgets what was not synced, though it was to be read before.
         """
+        limits = self._limits if synced else {**self._limits, "synchronous_commit": "off"}
         with _translated_errors(), self._connection() as connection:
             try:
                 with connection.pipeline() as pipeline:
-                    yield self._begun(connection, pipeline, interview)
+                    yield _begun(connection, pipeline, interview, limits)
                     connection.execute("COMMIT")
             except BaseException:
                 with suppress(psycopg.Error):  # then it is closed, which rolls back as well
                     connection.rollback()
                 raise
 
-    def _begun(
-        self, connection: "_Connection", pipeline: Pipeline, interview: InterviewKey | None
-    ) -> PostgresMessages:
-        """Begin a transaction, with what the first query sends."""
-
-        def execute(query: str, values: Mapping[str, object]) -> _PipelinedRows:
-            return _PipelinedRows(connection.execute(_translated(query), values), pipeline)
-
-        # With this isolation, whatever the server's default, each statement sees what others have
-        # stored before it: so what is read after the lock is had is what is stored.
-        connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-        if interview is None:
-            connection.execute(LIMITS, self._limits)
-            return PostgresMessages(execute)
-        reserved = execute(LIMITS_LOCK_AND_ID, {**self._limits, **interview._asdict()})
-        return PostgresMessages(execute, reserved)
-
     def sync(self) -> None:
-        """See whether the database can be written; there is nothing that is not synced."""
+        """Let all that was stored without being synced survive a crash of the server."""
         with _translated_errors(), self._connection() as connection, connection.pipeline():
             connection.execute(LIMITS, self._limits)
-            # It writes, and leaves no dead row behind.
+            # It is written to the log, behind all else, and leaves no dead row.
             connection.execute("SELECT version FROM schema_version FOR UPDATE")
 
     def close(self) -> None:
@@ -270,6 +254,26 @@ def _is_readable(socket: int) -> bool:
     poll = select.poll()
     poll.register(socket, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _begun(
+    connection: _Connection,
+    pipeline: Pipeline,
+    interview: InterviewKey | None,
+    limits: Mapping[str, str],
+) -> PostgresMessages:
+    """Begin a transaction, with what the first query sends."""
+
+    def execute(query: str, values: Mapping[str, object]) -> _PipelinedRows:
+        return _PipelinedRows(connection.execute(_translated(query), values), pipeline)
+
+    # With this isolation, whatever the server's default, each statement sees what others have
+    # stored before it: so what is read after the lock is had is what is stored.
+    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+    if interview is None:
+        connection.execute(LIMITS, limits)
+        return PostgresMessages(execute)
+    return PostgresMessages(execute, execute(LIMITS_LOCK_AND_ID, {**limits, **interview._asdict()}))
 
 
 def open_postgres(config: Config) -> PostgresDatabase:

@@ -114,7 +114,7 @@ def test_pythons_own_sqlite_serves_as_well(tmp_path: Path) -> None:
     ("query", "index"),
     [
         (lambda messages: messages.of(KEY), "messages_interview (access_key=? AND name=?"),
-        (lambda messages: messages.last_id(KEY), "messages_interview (access_key=? AND name=?"),
+        (lambda messages: messages.newest(KEY), "messages_interview (access_key=? AND name=?"),
         (lambda messages: messages.applicants("job-1"), "messages_applicants (access_key=?)"),
         (lambda messages: messages.finished("job-1"), "messages_finished (access_key=?)"),
         (lambda messages: messages.of_with_key(KEY, "k"), "PRIMARY KEY (access_key=? AND"),

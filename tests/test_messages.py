@@ -51,7 +51,7 @@ def test_a_message_is_read_as_it_was_stored(config: Config) -> None:
         assert [message.content for message in added] == texts
     with opened(config) as database, database.reading() as messages:
         assert messages.of(KEY) == added
-        assert messages.last_id(KEY) == added[-1].id
+        assert messages.newest(KEY) == added[-1]
 
 
 def test_a_place_is_filled_and_what_was_in_it_is_kept_outside(database: Database) -> None:
@@ -68,7 +68,7 @@ def test_a_place_is_filled_and_what_was_in_it_is_kept_outside(database: Database
             (first.id, "New", 0),
             (last.id, "Goodbye", 1),
         ]
-        assert messages.last_id(KEY) == last.id
+        assert messages.newest(KEY) == stored[-1]
         assert messages.applicants("job-1") == [Applicant("Ana", "ana@example.com", True)]
 
 
