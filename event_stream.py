@@ -46,7 +46,7 @@ def event_stream(pieces: Pieces, body: Callable[[str], Json], config: Config) ->
     Whatever goes wrong before there is a piece is raised.
     """
     client = _Client(config)
-    first = ""
+    first: list[str] = []
     while not first:
         first = next(pieces)
     response = Response(_events(first, pieces, body, client, telemetry.current()), mimetype=EVENTS)
@@ -57,7 +57,7 @@ def event_stream(pieces: Pieces, body: Callable[[str], Json], config: Config) ->
 
 
 def _events(
-    piece: str,
+    some: list[str],
     pieces: Pieces,
     body: Callable[[str], Json],
     client: "_Client",
@@ -67,8 +67,8 @@ def _events(
     try:
         while True:
             client.must_read()
-            yield _event("delta", {"content": piece}) if piece else COMMENT
-            piece = next(pieces)
+            yield b"".join(_event("delta", {"content": piece}) for piece in some) or COMMENT
+            some = next(pieces)
     except StopIteration as end:
         record.stream = "done"
         last = _event("done", body(end.value))

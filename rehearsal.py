@@ -55,6 +55,8 @@ class Rehearsal:
         self._next: deque[Behaviour] = deque()
         self._loop = asyncio.new_event_loop()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+        # Else a piece waits until the one before has been acknowledged, up to 40 ms.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._thread = Thread(target=self._run, daemon=True, name="rehearsal")
 
     @property

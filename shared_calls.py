@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -55,10 +56,10 @@ class SharedCall(Generic[Result]):
         self.ended.set_exception(error)
         self._end()
 
-    def pieces(self, deadline: float) -> Iterator[str]:
+    def pieces(self, deadline: float) -> Iterator[list[str]]:
         """Return what the call tells, from its first piece on, until it ends.
 
-        An empty piece is a sign of life.
+        Pieces come as soon as there are any, all that there are; none are a sign of life.
 
         Args:
             deadline: Until when to listen, in seconds of `time.monotonic()`.
@@ -66,19 +67,22 @@ class SharedCall(Generic[Result]):
         """
         heard: SimpleQueue[str | None] = SimpleQueue()
         with self._lock:
-            for piece in self._told:
-                heard.put(piece)
+            for told in self._told:
+                heard.put(told)
             if self.ended.done():
                 heard.put(None)
             self._listeners.append(heard)
         while (left := deadline - time.monotonic()) > 0:
-            try:
-                next_piece = heard.get(timeout=min(left, SIGN_OF_LIFE))
-            except Empty:
-                next_piece = ""
-            if next_piece is None:
+            pieces: list[str] = []
+            with suppress(Empty):
+                piece = heard.get(timeout=min(left, SIGN_OF_LIFE))
+                while piece is not None:
+                    pieces.append(piece)
+                    piece = heard.get_nowait()
+                if pieces:
+                    yield pieces
                 return
-            yield next_piece
+            yield pieces
 
     def result(self, deadline: float) -> Result:
         """Wait for what the call returns; what it raises is raised."""

@@ -14,10 +14,10 @@ from config import Config
 from errors import Overloaded, Superseded
 from shared_calls import Call, SharedCall, SharedCalls
 
-Pieces = Generator[str, None, str]
+Pieces = Generator[list[str], None, str]
 """What the interviewer says, as it comes, and in the end the whole of it, as it is stored.
 
-Nothing is done before the first piece is asked for. An empty piece is a sign of life.
+Nothing is done before the first pieces are asked for. None at all are a sign of life.
 """
 
 
@@ -40,18 +40,18 @@ class Turn:
         self.told: list[str] = []
         self.call: SharedCall[str | None] | None = None
 
-    def hear(self, call: SharedCall[str | None], *, tells: bool) -> Generator[str]:
+    def hear(self, call: SharedCall[str | None], *, tells: bool) -> Generator[list[str]]:
         """Pass on what the call tells, or only its signs of life."""
-        pieces = call.pieces(self.deadline)
+        heard = call.pieces(self.deadline)
         while True:
             with telemetry.waiting():
-                piece = next(pieces, None)
-            if piece is None:
+                pieces = next(heard, None)
+            if pieces is None:
                 return
-            if piece and tells:
-                self.told.append(piece)
-            if tells or not piece:
-                yield piece
+            if tells:
+                self.told += pieces
+            if tells or not pieces:
+                yield pieces
 
     def when_over(self, then: Callable[[], None]) -> None:
         """Do this once the call that the turn has begun, if any, has ended as well."""
@@ -87,7 +87,7 @@ class Turns:
             if not answer.startswith(told):
                 raise Superseded
             if len(told) < len(answer):
-                yield answer[len(told) :]
+                yield [answer[len(told) :]]
             return answer
         finally:
             turn.when_over(self._leave)
@@ -104,7 +104,7 @@ class Turns:
         *,
         streams: bool,
         joins: bool = True,
-    ) -> Generator[str, None, tuple[str | None, bool]]:
+    ) -> Generator[list[str], None, tuple[str | None, bool]]:
         """Return what the call returns, and whether it was ours or another thread's.
 
         A failed call fails for all who share it, unless it came to the end of its own time:
