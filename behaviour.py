@@ -203,11 +203,9 @@ def _pieces(behaviour: Behaviour, content: object) -> Sequence[object]:
 
 def _event(data: Json | str) -> bytes:
     """Return an event as a chunk of a body."""
-    if not isinstance(data, str):
-        try:
-            data = json.dumps(data, ensure_ascii=False)
-            data.encode()
-        except UnicodeEncodeError:
-            data = json.dumps(data)  # half a surrogate pair can only be escaped
-    content = f"data: {data}\n\n".encode()
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    try:
+        content = f"data: {text}\n\n".encode()
+    except UnicodeEncodeError:  # half a surrogate pair can only be escaped
+        content = f"data: {json.dumps(data)}\n\n".encode()
     return b"%x\r\n%b\r\n" % (len(content), content)

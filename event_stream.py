@@ -22,6 +22,8 @@ EVENTS = "text/event-stream"
 # Clients pass over it; to proxies it is a sign of life.
 COMMENT = b": still under way\n\n"
 
+LINE_BREAKS = (("\x85", r"\u0085"), ("\u2028", r"\u2028"), ("\u2029", r"\u2029"))
+
 # Seconds in which a client must take the last event once the deadline has passed.
 LAST_WORDS = 1.0
 
@@ -81,8 +83,12 @@ def _events(
 
 
 def _event(name: str, data: Json) -> bytes:
-    # JSON has no line breaks, which would end the data.
-    return f"event: {name}\ndata: {_encode(data)}\n\n".encode()
+    # JSON has no line breaks, which would end the data. But what many a client takes for lines is
+    # what Unicode takes for them.
+    text = _encode(data)
+    for line_break, escape in LINE_BREAKS:
+        text = text.replace(line_break, escape)
+    return f"event: {name}\ndata: {text}\n\n".encode()
 
 
 class _Client:

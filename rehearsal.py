@@ -44,7 +44,8 @@ class Rehearsal:
     """The server, in a thread of its own.
 
     `requests` holds the bodies of the latest chat completions asked for, `keys` the API keys that
-    came with them, `gone` the models that are to be unknown, `default` how requests are answered.
+    came with them, `gone` the models that are to be unknown, `default` how requests are answered;
+    `connections` counts those that were made.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -52,6 +53,7 @@ class Rehearsal:
         self.keys: deque[str] = deque(maxlen=KEPT_REQUESTS)
         self.gone: set[str] = set()
         self.default = Behaviour()
+        self.connections = 0
         self._next: deque[Behaviour] = deque()
         self._loop = asyncio.new_event_loop()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
@@ -97,6 +99,7 @@ class Rehearsal:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection, one after the other."""
+        self.connections += 1
         try:
             while await self._answer(reader, writer):
                 pass
