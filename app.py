@@ -1,12 +1,13 @@
 """The Flask app and its endpoints.
 
-An endpoint reads its fields, calls `Interviews` and returns JSON. What cannot be done is raised,
-and answered in `errors.py`.
+An endpoint reads its fields, calls `Interviews` and returns JSON, or, for a turn, events if that is
+what the request accepts. What cannot be done is raised, and answered in `errors.py`.
 """
 
 import sys
+from collections.abc import Callable
 
-from flask import Blueprint, Flask, current_app
+from flask import Blueprint, Flask, Response, current_app
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 from werkzeug.serving import WSGIRequestHandler
@@ -17,6 +18,7 @@ from browsers import register_browsers
 from config import Config, StartError, has_api_key, load
 from db import open_database
 from errors import register_error_handlers
+from event_stream import event_stream, is_wanted
 from fields import (
     Json,
     access_key_of_path,
@@ -34,6 +36,7 @@ from logs import register_request_log, set_up_logging
 from metrics import register_metrics
 from openapi import openapi
 from rate_limits import RateLimits
+from turns import Pieces, whole
 
 api = Blueprint("api", __name__)
 
@@ -94,24 +97,29 @@ class QuietHandler(WSGIRequestHandler):
 
 
 @api.post("/start_interview")
-def start_interview() -> Json:
+def start_interview() -> Json | Response:
     """Start an interview, and answer with the interviewer's opening."""
     config = _config()
     interview, prompt = interview_and_text(config, "prompt", config.max_prompt_chars)
     refuse_slashes(interview)
     _rate_limits().count_start(interview.access_key)
-    opening = _interviews().start(interview, prompt, idempotency_key())
-    return {"status": "Interview has started", "system": opening}
+    streamed = is_wanted()
+    opening = _interviews().start(interview, prompt, idempotency_key(), streamed=streamed)
+    return _turn(
+        opening, streamed, lambda text: {"status": "Interview has started", "system": text}
+    )
 
 
 @api.post("/reply")
-def reply() -> Json:
+def reply() -> Json | Response:
     """Take an applicant's message, and answer with the interviewer's."""
     config = _config()
     interview, message = interview_and_text(config, "message", config.max_message_chars)
     allow(interview)
     _rate_limits().count_reply(interview)
-    return {"system": _interviews().reply(interview, message, idempotency_key())}
+    streamed = is_wanted()
+    answer = _interviews().reply(interview, message, idempotency_key(), streamed=streamed)
+    return _turn(answer, streamed, lambda text: {"system": text})
 
 
 @api.get("/get_messages/<access_key>/<anything:name>/<email>")
@@ -177,6 +185,11 @@ def revoke_applicant_token() -> Json:
     """Make all tokens that an interview has so far invalid."""
     _applicant_tokens().revoke(interview_of_body(_config()))
     return {"status": "success"}
+
+
+def _turn(pieces: Pieces, streamed: bool, body: Callable[[str], Json]) -> Json | Response:
+    """Answer with what the interviewer says: as it comes, or once it is all there."""
+    return event_stream(pieces, body, _config()) if streamed else body(whole(pieces))
 
 
 def _interviews() -> Interviews:

@@ -13,6 +13,8 @@ from werkzeug.exceptions import HTTPException
 
 log = logging.getLogger(__name__)
 
+UNEXPECTED = {"error": "Internal server error"}
+
 
 class ApiError(Exception):
     """A failure that the client is told about: a status, and a sentence under `error`."""
@@ -133,6 +135,18 @@ class TranscriptFull(ApiError):
     status = 409
 
 
+class Superseded(ApiError):
+    """Words were told, but before all were there something else was stored.
+
+    Another process was faster, or the applicant has said more meanwhile.
+    """
+
+    status = 409
+    sentence = (
+        "What was told is not stored, as the interview has gone on. Please read its messages."
+    )
+
+
 class KeyReused(ApiError):
     """An `Idempotency-Key` that stands for another request."""
 
@@ -172,6 +186,14 @@ class DatabaseUnavailable(ApiError):
         )
 
 
+def body_of(error: Exception) -> dict[str, str]:
+    """Return what the client reads of an error that comes after the response has begun."""
+    if isinstance(error, ApiError):
+        return error.body()
+    log.error("Unexpected error in a response that had begun", exc_info=error)
+    return UNEXPECTED
+
+
 def register_error_handlers(app: Flask) -> None:
     """Make `app` answer every error in JSON, whatever the route."""
     app.register_error_handler(ApiError, _answer_api_error)
@@ -196,7 +218,7 @@ def _answer_http_error(error: HTTPException) -> Response | HTTPException:
 def _answer_unexpected(_error: Exception) -> Response:
     # The route and not the URL: that holds a name and an e-mail address.
     log.exception("Unexpected error in %s %s", request.method, request.url_rule)
-    return _response({"error": "Internal server error"}, 500, {})
+    return _response(UNEXPECTED, 500, {})
 
 
 def _response(body: dict[str, str], status: int, headers: Mapping[str, str]) -> Response:

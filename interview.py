@@ -9,19 +9,18 @@ Knows neither HTTP nor SQL. The protocol, which holds for any number of threads 
 
 So a transcript always alternates, no process needs to know of another, no lock is held while the
 model thinks, and what a killed process leaves behind is an open message like any other.
+
+There is one way through a turn, and it gives the answer in pieces. If it is streamed they come as
+the model says them; the call goes on in a thread of its own, and the answer is stored even if
+nobody listens any more. What was told is, once the turn has ended well, what is stored.
 """
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
-from itertools import groupby, takewhile
-from threading import BoundedSemaphore
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import metrics
-import telemetry
+from completions import LLMError, Tell
 from config import Config
 from errors import (
     AlreadyStarted,
@@ -29,30 +28,22 @@ from errors import (
     Finished,
     KeyReused,
     NotStarted,
-    Overloaded,
     TranscriptFull,
 )
-from llm import LLM, ChatMessage, LLMError
-from messages import Applicant, Database, InterviewKey, Message, Messages, Role
-from shared_calls import SharedCalls
-
-# Between what an applicant says in several messages before the interviewer answers.
-JOINT = "\n\n"
+from history import (
+    TranscriptMessage,
+    answer_to,
+    conversation,
+    is_finished,
+    is_started,
+    said_again,
+    transcript,
+)
+from llm import LLM
+from messages import Applicant, Database, InterviewKey, Message, Messages
+from turns import Pieces, Turn, Turns
 
 Status = Literal["uninitiated", "started", "finished"]
-
-
-class TranscriptMessage(NamedTuple):
-    """A message as recruiters read it: all that one side said in its turn.
-
-    `role` is `system` for the prompt, which is first, and for the interviewer, `user` for the
-    applicant. `timestamp` is UTC, `YYYY-MM-DD HH:MM:SS`.
-    """
-
-    id: int
-    content: str
-    timestamp: str
-    role: Role
 
 
 class Interviews:
@@ -62,12 +53,16 @@ class Interviews:
         self._database = database
         self._llm = llm
         self._config = config
-        self._calls = SharedCalls[str | None]()
-        self._turns = BoundedSemaphore(config.max_model_calls)
+        self._turns = Turns(config)
 
     def start(
-        self, interview: InterviewKey, prompt: str, idempotency_key: str | None = None
-    ) -> str:
+        self,
+        interview: InterviewKey,
+        prompt: str,
+        idempotency_key: str | None = None,
+        *,
+        streamed: bool = False,
+    ) -> Pieces:
         """Start the interview and return the interviewer's opening.
 
         Raises:
@@ -75,46 +70,45 @@ class Interviews:
             KeyReused: The key came with another request before.
             LLMError: The model did not answer; nothing is stored.
             Overloaded: Too many turns are under way in this process; nothing is stored.
+            Superseded: Another opening was stored than the one that was told.
 
         """
-        with self._turn():
-            return self._start(interview, prompt, idempotency_key)
+        return self._turns.take(
+            partial(self._start, interview, prompt, idempotency_key), streamed=streamed
+        )
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Take one of the places for turns under way, or refuse at once."""
-        if not self._turns.acquire(blocking=False):
-            raise Overloaded
-        with metrics.UNDER_WAY.track_inprogress():
-            try:
-                yield
-            finally:
-                self._turns.release()
-
-    def _start(self, interview: InterviewKey, prompt: str, idempotency_key: str | None) -> str:
-        deadline = time.monotonic() + self._config.reply_deadline
+    def _start(
+        self, interview: InterviewKey, prompt: str, idempotency_key: str | None, turn: Turn
+    ) -> Pieces:
         while True:
             with self._database.reading() as messages:
                 opening = _opening_by_key(messages, interview, prompt, idempotency_key)
             if opening is not None:
                 return opening
-            with telemetry.waiting():
-                opening, is_ours = self._calls.share(
-                    (interview, prompt),
-                    partial(self._open, interview, prompt, idempotency_key, deadline),
-                    deadline,
-                )
+            opening, is_ours = yield from self._turns.share(
+                turn,
+                (interview, prompt, idempotency_key),
+                partial(self._open, interview, prompt, idempotency_key, turn.deadline),
+                streams=turn.streamed and not turn.told,
+                # Without a key only one of them is to succeed; the others must not be told a word.
+                joins=idempotency_key is not None,
+            )
             if is_ours and opening is not None:
                 return opening
 
     def _open(
-        self, interview: InterviewKey, prompt: str, idempotency_key: str | None, deadline: float
+        self,
+        interview: InterviewKey,
+        prompt: str,
+        idempotency_key: str | None,
+        deadline: float,
+        tell: Tell | None,
     ) -> str | None:
         """Ask for the opening and store it with the prompt; None if another start was faster."""
-        opening = self._llm.answer([{"role": "system", "content": prompt}], deadline)
+        opening = self._llm.answer([{"role": "system", "content": prompt}], deadline, tell)
         with self._database.transaction(interview) as messages:
             stored = messages.of(interview)
-            if _is_started(stored):
+            if is_started(stored):
                 return None
             # What a failed start left in an older file are places for these two: a prompt whose
             # interview never began, or empty messages in front of what the applicant wrote.
@@ -126,7 +120,14 @@ class Interviews:
                 messages.remember_key(interview, idempotency_key, request, prompt_id)
         return opening
 
-    def reply(self, interview: InterviewKey, text: str, idempotency_key: str | None = None) -> str:
+    def reply(
+        self,
+        interview: InterviewKey,
+        text: str,
+        idempotency_key: str | None = None,
+        *,
+        streamed: bool = False,
+    ) -> Pieces:
         """Take what the applicant says and return the interviewer's answer.
 
         Raises:
@@ -136,18 +137,22 @@ class Interviews:
             KeyReused: The key came with another request before.
             LLMError: The model did not answer; the text is stored and open.
             Overloaded: Too many turns are under way in this process; nothing is stored.
+            Superseded: Another answer was stored than the one that was told.
 
         """
-        with self._turn():
-            return self._reply(interview, text, idempotency_key)
+        return self._turns.take(
+            partial(self._reply, interview, text, idempotency_key), streamed=streamed
+        )
 
-    def _reply(self, interview: InterviewKey, text: str, idempotency_key: str | None) -> str:
-        deadline = time.monotonic() + self._config.reply_deadline
-        # Not synced yet, which would be for nothing: nobody is told before the answer is stored,
-        # and that is synced, or before `sync` below.
-        with self._database.transaction(interview, synced=False) as messages:
+    def _reply(
+        self, interview: InterviewKey, text: str, idempotency_key: str | None, turn: Turn
+    ) -> Pieces:
+        # Before anybody is told anything it is synced: here, if words are told as they come;
+        # otherwise with the answer, or by `sync` below, and here it would be for nothing.
+        with self._database.transaction(interview, synced=turn.streamed) as messages:
             request = _fingerprint("reply", text)
             history, known = _recall(messages, interview, idempotency_key, request)
+            stored = len(history)
             if known is None:
                 message = self._take(messages, interview, history, text)
                 if idempotency_key is not None:
@@ -155,7 +160,11 @@ class Interviews:
             else:
                 message = next(message for message in history if message.id == known)
         try:
-            return self._answer_of(interview, history, message, deadline)
+            return (
+                yield from self._answer_of(
+                    turn, interview, history, message, is_new=len(history) > stored
+                )
+            )
         except LLMError:
             self._database.sync()
             with self._database.reading() as messages:
@@ -163,26 +172,36 @@ class Interviews:
             raise
 
     def _answer_of(
-        self, interview: InterviewKey, history: list[Message], message: Message, deadline: float
-    ) -> str:
+        self,
+        turn: Turn,
+        interview: InterviewKey,
+        history: list[Message],
+        message: Message,
+        *,
+        is_new: bool,
+    ) -> Pieces:
         """Return the interviewer's answer to the applicant's message, stored by whomever."""
         while True:
-            answer = _answer_to(message, history)
+            answer = answer_to(message, history)
             if answer is not None:
                 return answer
             # Whoever has the same history in front of it asks the model the same.
             newest = history[-1]
-            with telemetry.waiting():
-                answer, _ = self._calls.share(
-                    (interview, newest),
-                    partial(self._answer, interview, history, deadline),
-                    deadline,
-                )
+            answer, _ = yield from self._turns.share(
+                turn,
+                (interview, newest),
+                partial(self._answer, interview, history, turn.deadline),
+                # To a message that was open before, another process may be about to store an
+                # answer. That one would then be told, and not what the model says here: so the
+                # whole is told once it is stored.
+                streams=turn.streamed and is_new,
+            )
             if answer is not None:
                 return answer
             with self._database.reading() as messages:
                 history = messages.of(interview)
             _expect(message, history)
+            is_new = False
 
     def _take(
         self, messages: Messages, interview: InterviewKey, history: list[Message], text: str
@@ -191,11 +210,11 @@ class Interviews:
 
         The history grows by what is stored.
         """
-        if not _is_started(history):
+        if not is_started(history):
             raise NotStarted
-        if _is_finished(history):
+        if is_finished(history):
             raise Finished
-        message = _said_again(history, text)
+        message = said_again(history, text)
         if message is None:
             length = sum(len(message.content) for message in history) + len(text)
             if length > self._config.max_transcript_chars:
@@ -207,10 +226,10 @@ class Interviews:
         return message
 
     def _answer(
-        self, interview: InterviewKey, history: list[Message], deadline: float
+        self, interview: InterviewKey, history: list[Message], deadline: float, tell: Tell | None
     ) -> str | None:
         """Ask for the answer to the open message and store it; None if the history has changed."""
-        answer = self._llm.answer(_conversation(history), deadline)
+        answer = self._llm.answer(conversation(history), deadline, tell)
         with self._database.transaction(interview) as messages:
             # The whole of it, as a database that has crashed may give the same id again.
             if messages.newest(interview) != history[-1]:
@@ -224,15 +243,15 @@ class Interviews:
     def transcript(self, interview: InterviewKey) -> list[TranscriptMessage]:
         """Return what was said, prompt first and strictly alternating; empty if nothing was."""
         with self._database.reading() as messages:
-            return _transcript(messages.of(interview))
+            return transcript(messages.of(interview))
 
     def status(self, interview: InterviewKey) -> Status:
         """Return how far the interview is."""
         with self._database.reading() as messages:
             history = messages.of(interview)
-        if not _is_started(history):
+        if not is_started(history):
             return "uninitiated"
-        return "finished" if _is_finished(history) else "started"
+        return "finished" if is_finished(history) else "started"
 
     def applicants(self, access_key: str) -> list[Applicant]:
         """Return everyone with an interview under the access key."""
@@ -272,15 +291,6 @@ def _put(
     return place.id
 
 
-def _is_started(history: Sequence[Message]) -> bool:
-    """Tell whether the interviewer has said anything; the first message is the prompt."""
-    return any(message.role == "system" and message.content for message in history[1:])
-
-
-def _is_finished(history: Iterable[Message]) -> bool:
-    return any(message.is_finished for message in history)
-
-
 def _opening_by_key(
     messages: Messages, interview: InterviewKey, prompt: str, idempotency_key: str | None
 ) -> str | None:
@@ -289,7 +299,7 @@ def _opening_by_key(
     history, known = _recall(messages, interview, idempotency_key, request)
     if known is not None:
         return history[1].content
-    if _is_started(history):
+    if is_started(history):
         raise AlreadyStarted
     return None
 
@@ -315,56 +325,3 @@ def _recall(
 def _fingerprint(endpoint: str, text: str) -> str:
     """Return what tells one request to an interview from another."""
     return sha256(f"{endpoint}\n{text}".encode()).hexdigest()
-
-
-def _said_again(history: Sequence[Message], text: str) -> Message | None:
-    """Return the open message's newest part if the text repeats it, or the message as a whole."""
-    open_parts = list(takewhile(lambda message: message.role == "user", reversed(history)))
-    if open_parts and text in (open_parts[0].content, _joined(reversed(open_parts))):
-        return open_parts[0]
-    return None
-
-
-def _answer_to(message: Message, history: Iterable[Message]) -> str | None:
-    """Return what the interviewer said after the applicant's message."""
-    return next(
-        (later.content for later in history if later.id > message.id and later.role == "system"),
-        None,
-    )
-
-
-def _turns(history: Sequence[Message]) -> list[list[Message]]:
-    """Group the messages by who speaks; the prompt, first, is for itself."""
-    turns: list[list[Message]] = []
-    for message in history:
-        if len(turns) > 1 and turns[-1][0].role == message.role:
-            turns[-1].append(message)
-        else:
-            turns.append([message])
-    return turns
-
-
-def _joined(turn: Iterable[Message]) -> str:
-    """Return the turn's text. What stands there twice in a row was sent again, not said again."""
-    return JOINT.join(content for content, _ in groupby(message.content for message in turn))
-
-
-def _transcript(history: Sequence[Message]) -> list[TranscriptMessage]:
-    return [
-        TranscriptMessage(turn[0].id, _joined(turn), turn[0].date_created[:19], turn[0].role)
-        for turn in _turns(history)
-    ]
-
-
-def _conversation(history: Sequence[Message]) -> list[ChatMessage]:
-    """Return the history as the model reads it.
-
-    It only ever grows at the end, so that the provider can cache what it has read before.
-    """
-    conversation: list[ChatMessage] = [{"role": "system", "content": history[0].content}]
-    for turn in _turns(history)[1:]:
-        content = turn[0].content if len(turn) == 1 else _joined(turn)
-        if content:
-            role: Literal["assistant", "user"] = "user" if turn[0].role == "user" else "assistant"
-            conversation.append({"role": role, "content": content})
-    return conversation

@@ -10,19 +10,21 @@ import random
 import re
 import time
 from collections.abc import Iterable
+from contextlib import closing, suppress
 from itertools import pairwise
 from threading import Lock
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 import httpx2
 import openai
-from openai import DefaultHttpxClient, OpenAI
+from openai import DefaultHttpxClient, OpenAI, Stream
 
 import metrics
 import telemetry
+from completions import Answer, PassingError, Tell, streamed_answer, whole_answer
+from completions import LLMError as LLMError
 from config import Config
 from deadline import bound_by_deadline, network_deadline
-from errors import ApiError
 
 log = logging.getLogger(__name__)
 
@@ -40,35 +42,15 @@ RETRIED_STATUSES = frozenset({408, 409, 429})
 PERMANENT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
+# Seconds for what follows the end of a stream; it comes with it, if it comes.
+REST_TIMEOUT = 0.1
+
+
 class ChatMessage(TypedDict):
     """A message as the model reads it."""
 
     role: Literal["system", "assistant", "user"]
     content: str
-
-
-class LLMError(ApiError):
-    """The model gave no whole answer.
-
-    `kind` says why in one word of a fixed set, `detail` for the log; neither holds a key or any
-    of the conversation.
-    """
-
-    status = 500
-    sentence = "Failed to get response from AI"
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__()
-        self.kind = kind
-        self.detail = detail
-
-
-class _Passing(LLMError):
-    """A failure that another try may mend, after at least `wait` seconds."""
-
-    def __init__(self, kind: str, detail: str, wait: float | None = None) -> None:
-        super().__init__(kind, detail)
-        self.wait = wait
 
 
 class _NoSuchModel(LLMError):
@@ -89,12 +71,16 @@ class LLM:
         self._client: OpenAI | None = None
         self._pid = 0
 
-    def answer(self, messages: Iterable[ChatMessage], deadline: float) -> str:
+    def answer(
+        self, messages: Iterable[ChatMessage], deadline: float, tell: Tell | None = None
+    ) -> str:
         """Return the model's next message.
 
         Args:
             messages: The conversation, oldest first.
             deadline: When to give up, in seconds of `time.monotonic()`.
+            tell: What takes each piece of it as it comes, before it is known whether all will;
+                without it, the provider is asked for the whole at once, which costs it and us less.
 
         Raises:
             LLMError: There is no whole answer, or none in time. The cause is in the log.
@@ -102,7 +88,7 @@ class LLM:
         """
         conversation = list(messages)
         try:
-            return self._answer_of_first_model(conversation, deadline)
+            return self._answer_of_first_model(conversation, deadline, tell and _Telling(tell))
         except LLMError as error:
             log.error("The model gave no answer: %s (%s)", error.kind, error.detail)  # noqa: TRY400
             metrics.MODEL_FAILURES.labels(error.kind).inc()
@@ -115,11 +101,13 @@ class LLM:
                 self._client.close()
             self._client = None
 
-    def _answer_of_first_model(self, messages: list[ChatMessage], deadline: float) -> str:
+    def _answer_of_first_model(
+        self, messages: list[ChatMessage], deadline: float, tell: "_Telling | None"
+    ) -> str:
         models = self._models
         for model, following in pairwise(models):
             try:
-                return self._answer_with_retries(model, messages, deadline)
+                return self._answer_with_retries(model, messages, deadline, tell)
             except _NoSuchModel as error:
                 log.warning(
                     "Model %s does not exist (%s); going on with %s", model, error.detail, following
@@ -127,14 +115,18 @@ class LLM:
                 if error.is_certain:
                     # It will not come back: later calls of this process begin with the next one.
                     self._models = models[models.index(following) :]
-        return self._answer_with_retries(models[-1], messages, deadline)
+        return self._answer_with_retries(models[-1], messages, deadline, tell)
 
-    def _answer_with_retries(self, model: str, messages: list[ChatMessage], deadline: float) -> str:
+    def _answer_with_retries(
+        self, model: str, messages: list[ChatMessage], deadline: float, tell: "_Telling | None"
+    ) -> str:
         backoff = FIRST_BACKOFF
         for _ in range(TRIES - 1):
             try:
-                return self._ask(model, messages, deadline)
-            except _Passing as error:
+                return self._ask(model, messages, deadline, tell)
+            except PassingError as error:
+                if tell is not None and tell.has_told:
+                    raise  # another try would say something else
                 wait = backoff * random.uniform(0.75, 1)  # noqa: S311  # no secret hangs on it
                 if error.wait is not None:
                     wait = max(wait, error.wait)
@@ -142,12 +134,17 @@ class LLM:
                     raise
                 time.sleep(wait)
                 backoff *= 2
-        return self._ask(model, messages, deadline)
+        return self._ask(model, messages, deadline, tell)
 
-    def _ask(self, model: str, messages: list[ChatMessage], deadline: float) -> str:
+    def _ask(
+        self, model: str, messages: list[ChatMessage], deadline: float, tell: "_Telling | None"
+    ) -> str:
         left = deadline - time.monotonic()
         if left <= 0:
             raise LLMError("timeout", "the deadline has passed")
+        body: dict[str, Any] = {"model": model, "messages": messages}
+        if tell is not None:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         try:
             with network_deadline(deadline):
                 # The client's door for raw requests: `chat.completions.create` walks through every
@@ -157,27 +154,33 @@ class LLM:
                 response = self._of_this_process().post(
                     "/chat/completions",
                     cast_to=httpx2.Response,
-                    content=json.dumps({"model": model, "messages": messages}).encode(),
+                    content=json.dumps(body).encode(),
                     options={
                         "timeout": left,
                         "max_retries": 0,
                         "headers": {"Content-Type": "application/json"},
                     },
+                    stream=tell is not None,
+                    stream_cls=Stream[Any],
                 )
-                completion = json.loads(response.content)
+                with closing(cast("httpx2.Response", response)) as received:
+                    answer = _read(received, tell)
+        except LLMError:
+            raise
         except openai.APIStatusError as error:
             raise _status_error(error) from None
-        except openai.APITimeoutError:
-            raise _Passing("timeout", "the provider took too long") from None
+        except (openai.APITimeoutError, httpx2.TimeoutException):
+            raise PassingError("timeout", "the provider took too long") from None
         except openai.APIConnectionError as error:
-            raise _Passing("connection", type(error.__cause__).__name__) from None
-        # Not only the client's own errors: broken JSON, say, surfaces as a ValueError. Their texts
-        # may quote what was sent, the key included, so that only their type is told.
+            raise PassingError("connection", type(error.__cause__).__name__) from None
+        except httpx2.TransportError as error:
+            raise PassingError("connection", type(error).__name__) from None
+        # Not only the client's own errors: a body that cannot be unpacked, say. Their texts may
+        # quote what was sent, the key included, so that only their type is told.
         except Exception as error:
             raise LLMError("bad_answer", type(error).__name__) from None
-        text = _whole_text(completion)
-        _note_tokens(model, completion)
-        return text
+        _note_tokens(model, answer.usage)
+        return answer.text
 
     def _of_this_process(self) -> OpenAI:
         """Return the one client: shared by threads, but never across a fork.
@@ -204,6 +207,36 @@ class LLM:
             return self._client
 
 
+class _Telling:
+    """Passes pieces on, and knows whether there were any."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self.has_told = False
+
+    def __call__(self, piece: str) -> None:
+        self.has_told = True
+        self._tell(piece)
+
+
+def _read(response: httpx2.Response, tell: _Telling | None) -> Answer:
+    if tell is None:
+        return whole_answer(response.content)
+    if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+        # Some compatible servers do not stream, whatever they are asked.
+        answer = whole_answer(response.read())
+        tell(answer.text)
+        return answer
+    content = response.iter_bytes()
+    answer = streamed_answer(content, tell)
+    # Only a connection that was read to its end is used again. The client's own `Stream` leaves
+    # the end of the body unread, and so every call pays for a new one.
+    with suppress(httpx2.TransportError), network_deadline(time.monotonic() + REST_TIMEOUT):
+        for _ in content:
+            pass
+    return answer
+
+
 def _status_error(error: openai.APIStatusError) -> LLMError:
     """Sort an HTTP error of the provider by what helps against it."""
     # A code is a word like "insufficient_quota"; anything else stays out of the log.
@@ -219,7 +252,7 @@ def _status_error(error: openai.APIStatusError) -> LLMError:
         return LLMError("no_quota", detail)
     if error.status_code in RETRIED_STATUSES or error.status_code >= 500:
         kind = "rate_limit" if error.status_code == 429 else "provider"
-        return _Passing(kind, detail, _retry_after(error.response.headers.get("Retry-After")))
+        return PassingError(kind, detail, _retry_after(error.response.headers.get("Retry-After")))
     return LLMError("provider", detail)
 
 
@@ -232,33 +265,8 @@ def _retry_after(value: str | None) -> float | None:
     return seconds if seconds >= 0 else None
 
 
-def _whole_text(completion: Any) -> str:
-    """Return the answer's text if it is all there; any part may be missing or of another type."""
-    try:
-        choice = completion["choices"][0]
-        finish_reason, message = choice["finish_reason"], choice["message"]
-        text, refusal = message["content"], message.get("refusal")
-    except (AttributeError, LookupError, TypeError):
-        raise LLMError("bad_answer", "no completion") from None
-    if refusal:
-        raise LLMError("refusal", "the model refused")
-    if finish_reason != "stop":
-        reason = finish_reason if finish_reason in ("length", "content_filter") else "unknown"
-        raise LLMError("not_whole", f"finish_reason {reason}")
-    if not isinstance(text, str) or not text.strip():
-        raise LLMError("blank", "no text")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise LLMError("bad_answer", "half a character") from None
-    if "\0" in text:
-        raise LLMError("bad_answer", "a NUL character")
-    return text
-
-
-def _note_tokens(model: str, completion: Any) -> None:
+def _note_tokens(model: str, usage: Any) -> None:
     """Note what the call has used, as far as the provider says it."""
-    usage = completion.get("usage")
     if not isinstance(usage, dict):
         usage = {}
     record = telemetry.current()

@@ -9,7 +9,9 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -78,21 +80,39 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     record: telemetry.Record = g.record
-    seconds = time.perf_counter() - g.began
     # Neither a method nor a path of the client's own making may become a label.
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.url_rule else "any"
     response.headers["X-Request-ID"] = record.request_id
+    tell = partial(_tell, record, g.began, method, route, response.status_code)
+    if response.mimetype == "text/event-stream":
+        response.call_on_close(partial(_when_over, record, tell))
+    else:
+        tell()
+    return response
+
+
+def _when_over(record: telemetry.Record, then: Callable[[], None]) -> None:
+    """Do this once the call that the request has begun, if any, has ended as well."""
+    if record.call is None:
+        then()
+    else:
+        record.call.add_done_callback(lambda _: then())
+
+
+def _tell(record: telemetry.Record, began: float, method: str, route: str, status: int) -> None:
+    seconds = time.perf_counter() - began
     log.info(
         "%s %s %d",
         method,
         route,
-        response.status_code,
+        status,
         extra={
             "fields": {
                 "method": method,
                 "route": route,
-                "status": response.status_code,
+                "status": status,
+                "stream": record.stream,
                 "caller": record.caller,
                 "ms": round(seconds * 1000, 1),
                 "model_ms": round(record.waited * 1000, 1),
@@ -102,8 +122,7 @@ def _end(response: Response) -> Response:
             }
         },
     )
-    metrics.REQUESTS.labels(method, route, response.status_code).inc()
+    metrics.REQUESTS.labels(method, route, status).inc()
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
     if record.waited:
         metrics.WAITING_SECONDS.labels(method, route).observe(record.waited)
-    return response

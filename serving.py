@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,8 @@ from gunicorn.http.errors import (
     ParseException,
 )
 from gunicorn.workers.gthread import ThreadWorker
+
+from shared_calls import THREAD_NAME
 
 # Seconds that a client gets to read the last response before its connection is closed.
 LINGER = 1.0
@@ -47,6 +50,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             return app(environ, start)
 
         self.wsgi: Callable[..., Any] = closing
+
+    def run(self) -> None:
+        """Serve, and once stopped, wait for the answers that nobody listens to any more.
+
+        Python itself would wait for their threads. But the arbiter kills a worker that it does not
+        hear of, when it reloads, say.
+        """
+        super().run()
+        for thread in threading.enumerate():
+            while thread.name == THREAD_NAME and thread.is_alive():
+                self.notify()
+                thread.join(1)
 
     def handle(self, conn: Any) -> Any:
         """Serve a request, and see the connection off in this thread if it was the last one.

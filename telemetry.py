@@ -5,9 +5,11 @@ Holds figures and the request's id, and never a word of an interview.
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -22,6 +24,10 @@ class Record:
     """`token`, or `key` and the beginning of the key's hash; empty for whoever needs neither."""
     tokens_in: int = 0
     tokens_out: int = 0
+    stream: str = ""
+    """How a stream ended: `done`, `error` or `left`, if the client went away; else empty."""
+    call: Future[Any] | None = None
+    """The call to the model that the request has begun. Until it has ended, figures may change."""
 
 
 _record: ContextVar[Record | None] = ContextVar("record", default=None)

@@ -1,7 +1,8 @@
 """The load: applicants on connections of their own, each waiting for its answer before it goes on.
 
 Raw HTTP over asyncio, in a process of its own: what it takes of a core is in its result. Prints
-JSON: `replies`, `errors`, `seconds`, `median` and `p95` of a reply in seconds, `cpu` in seconds.
+JSON: `replies`, `errors`, `seconds`, `median`, `p95` and `longest` of a reply in seconds, `cpu` in
+seconds, `pieces` of all streams. A stream counts as an error if its pieces are not its answer.
 """
 
 import argparse
@@ -13,10 +14,11 @@ import time
 TURN = "I have worked in intensive care for eight years, the last three as head of a team."
 
 
-def request(path: str, **body: str) -> bytes:
+def request(path: str, accept: str = "application/json", **body: str) -> bytes:
     """Return a request, head and body."""
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    head += f"Accept: {accept}\r\n"
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
@@ -29,6 +31,25 @@ async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, conte
     return head.startswith(b"http/1.1 200")
 
 
+async def stream(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes
+) -> int | None:
+    """Send a request, and return how many pieces make the answer; None if they do not."""
+    writer.write(content)
+    await reader.readuntil(b"\r\n\r\n")
+    events = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        events += (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)
+    *deltas, last = [
+        json.loads(event.split(b"\ndata: ")[1])
+        for event in events.split(b"\n\n")
+        if event.startswith(b"event: ")
+    ]
+    is_whole = "".join(delta["content"] for delta in deltas) == last.get("system")
+    return len(deltas) if is_whole else None
+
+
 class Load:
     """What a number of applicants at once experience."""
 
@@ -39,13 +60,16 @@ class Load:
         self._each = each
         self.latencies: list[float] = []
         self.errors = 0
+        self.pieces = 0
 
-    async def run(self, connections: int, *, starts: bool) -> None:
+    async def run(self, connections: int, *, starts: bool, streams: bool) -> None:
         """Let them all begin at once."""
         end = time.perf_counter() + self._seconds
-        await asyncio.gather(*(self._one(number, end, starts) for number in range(connections)))
+        await asyncio.gather(
+            *(self._one(number, end, starts, streams) for number in range(connections))
+        )
 
-    async def _one(self, number: int, end: float, starts: bool) -> None:
+    async def _one(self, number: int, end: float, starts: bool, streams: bool) -> None:
         """One connection, over which its applicants take turns, so that no interview grows long."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         names = [f"{self._label} {number} {each}" for each in range(self._each)]
@@ -55,10 +79,18 @@ class Load:
             for content in requests:
                 self.errors += not await send(reader, writer, content)
         else:
-            requests = [request("/reply", **one, message=TURN) for one in who]
+            accept = "text/event-stream" if streams else "application/json"
+            requests = [request("/reply", accept, **one, message=TURN) for one in who]
             turn = 0
             while (began := time.perf_counter()) < end:
-                if await send(reader, writer, requests[turn % self._each]):
+                content = requests[turn % self._each]
+                if streams:
+                    pieces = await stream(reader, writer, content)
+                    self.pieces += pieces or 0
+                    is_good = pieces is not None
+                else:
+                    is_good = await send(reader, writer, content)
+                if is_good:
                     self.latencies.append(time.perf_counter() - began)
                 else:
                     self.errors += 1
@@ -75,11 +107,12 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--start", action="store_true")
+    parser.add_argument("--stream", action="store_true")
     options = parser.parse_args()
 
     load = Load(options.port, options.label, options.seconds, options.each)
     began, cpu = time.perf_counter(), time.process_time()
-    asyncio.run(load.run(options.connections, starts=options.start))
+    asyncio.run(load.run(options.connections, starts=options.start, streams=options.stream))
     ordered = sorted(load.latencies) or [0.0]
     json.dump(
         {
@@ -88,6 +121,8 @@ def main() -> None:
             "seconds": time.perf_counter() - began,
             "median": ordered[len(ordered) // 2],
             "p95": ordered[int(len(ordered) * 0.95)],
+            "longest": ordered[-1],
+            "pieces": load.pieces,
             "cpu": time.process_time() - cpu,
         },
         sys.stdout,

@@ -27,8 +27,8 @@ FOLDER = Path(__file__).resolve().parent
 PROJECT = FOLDER.parent
 sys.path.insert(0, str(PROJECT))
 
-from openai import OpenAI
-from openai.types.chat import ChatCompletion
+from openai import OpenAI, Stream
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from config import Config
 from db import connect, open_database
@@ -38,6 +38,9 @@ ROUNDS = 5
 TICKS = os.sysconf("SC_CLK_TCK")
 # Nobody says it, so that interviews do not end.
 ENDLESS = "Rien ne va plus"
+# Of each of the 200 streams, and seconds from the first to the last.
+PIECES = 40
+STREAM = 2.0
 
 
 def free_port() -> int:
@@ -273,6 +276,72 @@ class Bench:
             f"At 200 at once the load took {statistics.median(share):.0%} of the two cores."
         )
 
+    def first_word(self) -> None:
+        """Take the median time to a stream's first words, and what the model takes of it."""
+        upstream = self._rehearsal("--pieces", "3", "--pace", "0.005")
+        floor = bare_stream(upstream)
+        ours = StreamingApplicants(self.ours("first", upstream).port)
+        medians = in_turn({"floor": floor, "ours": ours.reply}, 60, timed=first_word)
+        added = medians["ours"] - medians["floor"]
+        self.row(
+            "a stream's first words, model without delay, median",
+            f"floor {ms(medians['floor'])}",
+            f"{ms(medians['ours'])}, {ms(added)} more",
+            "<= 4 ms more",
+            "",
+            is_met=added <= 0.004,
+        )
+
+    def two_hundred_streams(self) -> None:
+        """Compare 200 streams at once of 40 pieces over 2 s with the ideal, and with plain ones."""
+        upstream = self._rehearsal("--pieces", str(PIECES), "--pace", str(STREAM / (PIECES - 1)))
+        server = self.ours("streams", upstream)
+        plain = self.ours("plain", self._rehearsal("--delay", str(STREAM)))
+        load(server, "streams", 200, each=1, start=True)
+        load(plain, "plain", 200, each=1, start=True)
+        bare, ours, longest, streaming, replying, errors = [], [], [], [], [], 0
+        for _ in range(3):
+            bare.append(bare_streams(upstream))
+            begun = begin_load(plain, "plain", 200, each=1, seconds=4)
+            time.sleep(3)
+            replying.append(plain.memory())
+            end_load(begun)
+            before = server.cpu()
+            begun = begin_load(server, "streams", 200, each=1, seconds=4, stream=True)
+            time.sleep(3)
+            streaming.append(server.memory())
+            result = end_load(begun)
+            ours.append((server.cpu() - before) / result["pieces"])
+            longest.append(result["longest"])
+            errors += result["errors"]
+        ratio = statistics.median(longest) / STREAM
+        self.row(
+            f"200 streams at once, {PIECES} pieces over {STREAM} s",
+            f"ideal {STREAM:.2f} s",
+            f"all within {statistics.median(longest):.2f} s, {ratio:.2f} x, {errors} errors",
+            "<= 1.25 x, no piece out of order",
+            "",
+            is_met=ratio <= 1.25 and not errors,
+        )
+        ratio = statistics.median(ours) / statistics.median(bare)
+        self.row(
+            "processor time of the service a streamed piece",
+            f"bare client {us(statistics.median(bare))}",
+            f"{us(statistics.median(ours))}, {ratio:.2f} x",
+            "<= 3 x",
+            "2 x",
+            is_met=ratio <= 3,
+        )
+        streams, replies = statistics.median(streaming), statistics.median(replying)
+        self.row(
+            "memory of all processes, 200 streams under way",
+            f"200 plain replies {replies:.0f} MB",
+            f"{streams:.0f} MB, {streams / replies:.2f} x",
+            "<= 1.1 x",
+            "1 x",
+            is_met=streams <= 1.1 * replies,
+        )
+
     def long_history(self) -> None:
         """Compare the same turn after 400 messages and after 20."""
         name = "history"
@@ -346,7 +415,18 @@ def serialised(applicants: list[Applicant]) -> bytes:
     return json.dumps({"status": "success", "applicants": listed}, ensure_ascii=False).encode()
 
 
-def in_turn(calls: dict[str, Callable[[], object]], times: int) -> dict[str, float]:
+def duration(call: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def in_turn(
+    calls: dict[str, Callable[[], Any]],
+    times: int,
+    timed: Callable[[Callable[[], Any]], float] = duration,
+) -> dict[str, float]:
     """Return the median seconds of each call: medians of rounds in which they take turns."""
     for call in calls.values():
         for _ in range(10):
@@ -354,11 +434,7 @@ def in_turn(calls: dict[str, Callable[[], object]], times: int) -> dict[str, flo
     medians: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():
-            taken = []
-            for _ in range(times):
-                began = time.perf_counter()
-                call()
-                taken.append(time.perf_counter() - began)
+            taken = [timed(call) for _ in range(times)]
             medians[name].append(statistics.median(taken))
     return {name: statistics.median(values) for name, values in medians.items()}
 
@@ -373,6 +449,67 @@ def bare_client(upstream: str) -> Callable[[], object]:
     ]
     body = {"model": "gpt-4o-mini", "messages": messages}
     return lambda: client.post("/chat/completions", cast_to=ChatCompletion, body=body)
+
+
+def bare_stream(upstream: str) -> Callable[[], Iterator[str]]:
+    """Return a call of the OpenAI client by itself that streams."""
+    client = OpenAI(api_key="bench", base_url=upstream)
+    messages = [
+        {"role": "system", "content": "You interview."},
+        {"role": "assistant", "content": "Welcome. Please tell me about yourself."},
+        {"role": "user", "content": TURN},
+    ]
+    body = {
+        "model": "gpt-4o-mini",
+        "messages": messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+    def call() -> Iterator[str]:
+        with client.post(
+            "/chat/completions",
+            cast_to=ChatCompletionChunk,
+            body=body,
+            stream=True,
+            stream_cls=Stream[ChatCompletionChunk],
+        ) as chunks:
+            for chunk in chunks:
+                if chunk.choices and chunk.choices[0].delta.content:
+                    yield chunk.choices[0].delta.content
+
+    return call
+
+
+def first_word(call: Callable[[], Iterator[object]]) -> float:
+    """Return the seconds until a stream's first piece; the others are read as well."""
+    began = time.perf_counter()
+    pieces = call()
+    next(pieces)
+    taken = time.perf_counter() - began
+    for _ in pieces:
+        pass
+    return taken
+
+
+def bare_streams(upstream: str) -> float:
+    """Return the seconds of processor time that the client takes for a piece, 100 at once."""
+    code = (
+        "import sys, time; from concurrent.futures import ThreadPoolExecutor\n"
+        "from run import bare_stream\n"
+        "call = bare_stream(sys.argv[1]); list(call())\n"
+        "pool = ThreadPoolExecutor(100); began = time.process_time()\n"
+        "pieces = sum(pool.map(lambda _: len(list(call())), range(200)))\n"
+        "print((time.process_time() - began) / pieces)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, upstream],
+        cwd=FOLDER,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return float(done.stdout)
 
 
 TURN = "I have worked in intensive care for eight years, the last three as head of a team."
@@ -402,6 +539,20 @@ class SingleApplicants:
         answer = self._connection.getresponse()
         content = answer.read()
         assert answer.status == 200, content
+
+
+class StreamingApplicants(SingleApplicants):
+    """Applicants one after the other whose replies are streamed."""
+
+    def reply(self) -> Iterator[bytes]:  # type: ignore[override]
+        body = {"accessKey": "seeded", "name": next(self._replies), "email": "a@example.com"}
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        self._connection.request("POST", "/reply", json.dumps({**body, "message": TURN}), headers)
+        answer = self._connection.getresponse()
+        assert answer.status == 200, answer.read()
+        while line := answer.readline():
+            if line.startswith(b"data: "):
+                yield line
 
 
 class SeededApplicants(SingleApplicants):
@@ -450,10 +601,12 @@ def begin_load(
     each: int,
     seconds: float = 0,
     start: bool = False,
+    stream: bool = False,
 ) -> subprocess.Popen[str]:
     command = [sys.executable, str(FOLDER / "load.py"), "--port", str(server.port)]
     command += ["--label", label, "--connections", str(connections), "--each", str(each)]
     command += ["--start"] if start else ["--seconds", str(seconds)]
+    command += ["--stream"] if stream else []
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -469,6 +622,10 @@ def load(server: Server, label: str, connections: int, **options: Any) -> dict[s
 
 def ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
+
+
+def us(seconds: float) -> str:
+    return f"{seconds * 1_000_000:.0f} us"
 
 
 def report(bench: Bench) -> str:
@@ -510,6 +667,8 @@ def main() -> None:
         Bench.one_at_a_time,
         Bench.sixteen_at_once,
         Bench.two_hundred_at_once,
+        Bench.first_word,
+        Bench.two_hundred_streams,
         Bench.long_history,
         Bench.large_file,
         Bench.many_applicants,

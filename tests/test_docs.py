@@ -12,6 +12,7 @@ import pytest
 
 from app import app
 from config import Config
+from rehearsal import SCRIPT
 from server import APP_FOLDER, development_server
 
 README = (APP_FOLDER / "README.md").read_text()
@@ -41,6 +42,57 @@ def test_the_conversation_in_the_readme_is_what_curl_gets(tmp_path: Path) -> Non
             assert run(status) == {"status": "started"}
             run(reply)
         assert run(status) == json.loads(finished)
+
+
+def readme_block(language: str, beginning: str) -> str:
+    (block,) = re.findall(rf"```{language}\n({re.escape(beginning)}.*?)```\n", README, re.DOTALL)
+    return str(block)
+
+
+FIELDS = '{"accessKey": "a", "name": "b", "email": "c", "prompt": "p"}'
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_stream_in_the_readme_is_what_curl_gets(tmp_path: Path) -> None:
+    examples = re.findall(r"```bash\n(curl .*?)```\n```json\n", README, re.DOTALL)
+    told = readme_block("", "event: delta")
+    with development_server(tmp_path) as port:
+        for command in (*examples[:2], readme_block("bash", "curl -N")):
+            done = subprocess.run(
+                ["bash", "-c", command.replace("127.0.0.1:5000", f"127.0.0.1:{port}")],
+                capture_output=True,
+                check=True,
+                text=True,
+                timeout=60,
+            )
+    beginning, end = told.split("...\n")
+    assert done.stdout.startswith(beginning)
+    assert done.stdout.endswith(end)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
+def test_the_script_in_the_readme_works_as_it_stands(tmp_path: Path) -> None:
+    with development_server(tmp_path) as port:
+        script = readme_block("js", "async function").replace("5000", str(port))
+        script += f"""
+        const fields = {FIELDS};
+        const post = {{method: "POST", headers: {{"Content-Type": "application/json"}}}};
+        await fetch("http://127.0.0.1:{port}/start_interview",
+                    {{...post, body: JSON.stringify(fields)}});
+        const heard = [];
+        const answer = await reply({{...fields, message: "Hello"}}, words => heard.push(words));
+        const failure = await reply({{...fields, name: "Nobody", message: "Hello"}}, () => {{}})
+          .catch(error => error.message);
+        console.log(JSON.stringify([heard, answer, failure]));
+        """
+        (tmp_path / "script.mjs").write_text(script)
+        done = subprocess.run(
+            ["node", tmp_path / "script.mjs"], capture_output=True, check=True, timeout=60
+        )
+    heard, answer, failure = json.loads(done.stdout)
+    assert len(heard) > 5
+    assert "".join(heard) == answer == SCRIPT[1]
+    assert failure == "Cannot reply, no interview history found."
 
 
 def default(setting: str) -> str:

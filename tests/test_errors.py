@@ -6,6 +6,7 @@ import pytest
 
 from app import create_app
 from config import Config
+from errors import Overloaded, body_of
 
 
 def test_an_unexpected_error_is_told_without_its_cause_and_logged_with_it(
@@ -26,3 +27,11 @@ def test_an_unexpected_error_is_told_without_its_cause_and_logged_with_it(
     assert record.exc_info is not None
     assert "the cause" in str(record.exc_info[1])
     app.extensions["interviews"].close()
+
+
+def test_what_nobody_has_foreseen_is_told_after_the_response_has_begun_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert body_of(ValueError("of a secret")) == {"error": "Internal server error"}
+    assert "of a secret" in caplog.text  # the log has the traceback
+    assert body_of(Overloaded()) == {"error": Overloaded.sentence}

@@ -1,5 +1,6 @@
 """The model's wrapper against a provider that does everything wrong, over real HTTP."""
 
+import json
 import logging
 import os
 import socket
@@ -42,6 +43,15 @@ def failure(llm: LLM, seconds: float = 30) -> LLMError:
     with pytest.raises(LLMError) as caught:
         ask(llm, seconds)
     return caught.value
+
+
+def ask_for_pieces(llm: LLM, seconds: float = 30) -> tuple[list[str], str | LLMError]:
+    """The pieces, and the answer or why there is none."""
+    told: list[str] = []
+    try:
+        return told, llm.answer(CONVERSATION, time.monotonic() + seconds, told.append)
+    except LLMError as error:
+        return told, error
 
 
 def test_the_whole_answer_is_returned(make_llm: Callable[..., LLM]) -> None:
@@ -188,6 +198,101 @@ def test_a_model_is_given_up_only_if_the_provider_is_sure(
     ask(llm)
     ask(llm)
     assert [request["model"] for request in rehearsal.requests] == ["first", "second", "first"]
+
+
+class TestStream:
+    def test_the_pieces_are_told_and_their_sum_returned(
+        self, make_llm: Callable[..., LLM], rehearsal: Rehearsal
+    ) -> None:
+        told, answer = ask_for_pieces(make_llm())
+        assert "".join(told) == answer == SCRIPT[0]
+        assert len(told) > 10
+        assert rehearsal.requests[0]["stream"] is True
+
+    @pytest.mark.parametrize(
+        ("fault", "kind", "pieces"),
+        [
+            ("broken_json", "bad_answer", 0),
+            ("html", "bad_answer", 0),
+            ("null_content", "blank", 0),
+            ("list_content", "bad_answer", 0),
+            ("blank", "blank", 1),
+            ("nul", "bad_answer", 0),
+            ("half_character", "bad_answer", 2),
+            ("cut_off", "not_whole", 31),
+            ("filtered", "not_whole", 31),
+            ("unfinished", "not_whole", 31),
+            ("refusal", "refusal", 0),
+            ("refusal_with_text", "refusal", 0),
+            ("refused_key", "refused_key", 0),
+            ("no_quota", "no_quota", 0),
+            ("redirect", "provider", 0),
+            ("torn_stream", "connection", 2),
+            ("error_in_stream", "provider", 2),
+            ("broken_json_in_stream", "bad_answer", 2),
+            ("odd_chunk_in_stream", "bad_answer", 2),
+            ("refusal_in_stream", "refusal", 2),
+            ("end_of_stream_too_soon", "not_whole", 2),
+        ],
+    )
+    def test_what_is_not_whole_is_no_answer_and_asked_for_once(
+        self,
+        make_llm: Callable[..., LLM],
+        rehearsal: Rehearsal,
+        fault: str,
+        kind: str,
+        pieces: int,
+    ) -> None:
+        rehearsal.misbehave(fault)
+        llm = make_llm()
+        told, error = ask_for_pieces(llm)
+        assert isinstance(error, LLMError)
+        assert (error.kind, len(told)) == (kind, pieces)
+        assert len(rehearsal.requests) == 1
+        assert ask_for_pieces(llm)[1] == SCRIPT[0]
+
+    @pytest.mark.parametrize("fault", ["hang_up", "rate_limit", "overloaded", Behaviour(cut=300)])
+    def test_before_the_first_piece_another_try_is_made(
+        self, make_llm: Callable[..., LLM], rehearsal: Rehearsal, fault: str | Behaviour
+    ) -> None:
+        rehearsal.misbehave(fault)
+        told, answer = ask_for_pieces(make_llm())
+        assert "".join(told) == answer == SCRIPT[0]
+        assert len(rehearsal.requests) == 2
+
+    def test_the_next_model_is_asked_when_one_does_not_exist_any_more(
+        self, make_llm: Callable[..., LLM], rehearsal: Rehearsal
+    ) -> None:
+        rehearsal.gone = {"old"}
+        assert ask_for_pieces(make_llm(openai_model=("old", "new")))[1] == SCRIPT[0]
+
+    @pytest.mark.parametrize("fault", ["silence", "silent_stream", Behaviour(pace=0.1)])
+    def test_the_deadline_bounds_the_whole_stream(
+        self, make_llm: Callable[..., LLM], rehearsal: Rehearsal, fault: str | Behaviour
+    ) -> None:
+        rehearsal.misbehave(fault)
+        began = time.monotonic()
+        _, error = ask_for_pieces(make_llm(), seconds=1)
+        assert isinstance(error, LLMError)
+        assert error.kind == "timeout"
+        # Not a measure of speed: the faults last for minutes, and no machine is this slow.
+        assert time.monotonic() - began < 15
+
+    def test_a_provider_that_does_not_stream_is_one_piece(
+        self, make_llm: Callable[..., LLM], rehearsal: Rehearsal
+    ) -> None:
+        completion = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}
+        rehearsal.misbehave(Behaviour(body=json.dumps(completion)))
+        assert ask_for_pieces(make_llm()) == (["Hello"], "Hello")
+
+    def test_the_connection_is_used_again(
+        self, make_llm: Callable[..., LLM], rehearsal: Rehearsal
+    ) -> None:
+        llm = make_llm()
+        for _ in range(5):
+            ask_for_pieces(llm)
+            ask(llm)
+        assert rehearsal.connections == 1
 
 
 @pytest.fixture
