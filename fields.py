@@ -6,6 +6,7 @@ What cannot be taken is raised, with a sentence that names it.
 import json
 import math
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from flask import request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, UnsupportedMediaType
@@ -16,6 +17,10 @@ from messages import InterviewKey
 
 # Characters of the Idempotency-Key header, as in Stripe's API, which made it known.
 MAX_IDEMPOTENCY_KEY_CHARS = 255
+
+# Bytes of the three names in an interview's URL, percent-encoded. With what stands around them it
+# must be within gunicorn.conf.py's `limit_request_line`.
+MAX_URL_BYTES = 8000
 
 # Seconds that an applicant's token opens its interview: a day, unless the request says otherwise.
 TOKEN_LIFETIME = 86_400
@@ -67,6 +72,8 @@ def refuse_slashes(interview: InterviewKey) -> None:
         # Browsers and HTTP clients take these out of a URL, percent-encoded or not.
         if value in (".", ".."):
             raise BadField(f"{field} must not be {value}: the interview's URL could not be read.")
+    if len(quote("".join(interview), safe="")) > MAX_URL_BYTES:
+        raise BadField("accessKey, name and email are too long for the interview's URL.")
 
 
 def interview_of_path(access_key: str, name: str, email: str) -> InterviewKey:
@@ -145,6 +152,8 @@ def _json_object() -> Json:
         raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
+    if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        raise UnsupportedMediaType("Send the body as it is, or chunked.")
     data = _body()
     try:
         body = json.loads(
@@ -173,6 +182,8 @@ def _body() -> bytes:
         raise StalledBody from None
     except Exception as error:  # each server has its own for a body that makes no sense
         raise BadJson("The body could not be read.") from error
+    if len(data) < (request.content_length or 0):
+        raise StalledBody  # gunicorn takes the end of the connection for the end of the body
     return data
 
 
