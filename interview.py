@@ -16,7 +16,6 @@ nobody listens any more. What was told is, once the turn has ended well, what is
 """
 
 from functools import partial
-from hashlib import sha256
 from typing import Literal
 
 from completions import LLMError, Tell
@@ -25,7 +24,6 @@ from db import Applicant, Database, InterviewKey, Message, Messages
 from errors import (
     AlreadyStarted,
     Finished,
-    KeyReused,
     NotStarted,
     TranscriptFull,
 )
@@ -38,6 +36,7 @@ from history import (
     said_again,
     transcript,
 )
+from idempotency import fingerprint, id_by_key
 from llm import LLM
 from turns import Pieces, Turn, Turns
 
@@ -114,7 +113,7 @@ class Interviews:
             prompt_id = _put(messages, interview, prompt_place, prompt)
             _put(messages, interview, opening_place, opening, self._is_closing(opening))
             if idempotency_key is not None:
-                request = _fingerprint("start", prompt)
+                request = fingerprint("start", prompt)
                 messages.remember_key(interview, idempotency_key, request, prompt_id)
         return opening
 
@@ -145,9 +144,10 @@ class Interviews:
     def _reply(
         self, interview: InterviewKey, text: str, idempotency_key: str | None, turn: Turn
     ) -> Pieces:
-        # Before anybody is told anything it is synced: here, if words are told as they come;
-        # otherwise with the answer, or by `sync` below, and here it would be for nothing.
-        with self._database.transaction(synced=turn.streamed) as messages:
+        # Not synced yet, which would be for nothing, or keep the model waiting: nobody is told a
+        # word before the answer is stored, and that is synced, or before a `sync` of its own.
+        turn.before_words = self._database.sync
+        with self._database.transaction(synced=False) as messages:
             history = messages.of(interview)
             known = len(history)
             message = self._take(messages, interview, history, text, idempotency_key)
@@ -206,9 +206,9 @@ class Interviews:
         """
         if not is_started(history):
             raise NotStarted
-        request = _fingerprint("reply", text)
+        request = fingerprint("reply", text)
         if idempotency_key is not None:
-            known = _id_by_key(messages, interview, idempotency_key, request)
+            known = id_by_key(messages, interview, idempotency_key, request)
             if known is not None:
                 return next(message for message in history if message.id == known)
         if is_finished(history):
@@ -291,27 +291,9 @@ def _opening_by_key(
     """Return the opening if the interview was started by this very request, None if not at all."""
     history = messages.of(interview)
     if idempotency_key is not None:
-        request = _fingerprint("start", prompt)
-        if _id_by_key(messages, interview, idempotency_key, request) is not None:
+        request = fingerprint("start", prompt)
+        if id_by_key(messages, interview, idempotency_key, request) is not None:
             return history[1].content
     if is_started(history):
         raise AlreadyStarted
     return None
-
-
-def _id_by_key(
-    messages: Messages, interview: InterviewKey, idempotency_key: str, request: str
-) -> int | None:
-    """Return the id of the message that this request brought when it first came, if it has."""
-    known = messages.of_key(interview, idempotency_key)
-    if known is None:
-        return None
-    first_request, message_id = known
-    if first_request != request:
-        raise KeyReused
-    return message_id
-
-
-def _fingerprint(endpoint: str, text: str) -> str:
-    """Return what tells one request to an interview from another."""
-    return sha256(f"{endpoint}\n{text}".encode()).hexdigest()
