@@ -57,15 +57,15 @@ class Access:
         is_open = not self._key_hashes or request.endpoint in PUBLIC
         if is_open or request.endpoint is None or request.method == "OPTIONS":
             return
-        credential = _credential()
-        if credential is None:
+        credentials = _credentials()
+        if not credentials:
             raise WrongCredential
-        key_hash = hash_of(credential)
-        if is_one_of(key_hash, self._key_hashes):
-            # Enough to tell from the log which of several keys it was.
-            telemetry.current().caller = f"key {key_hash.hex()[:8]}"
-            return
-        g.token_digest = self._digest_of(credential)
+        for key_hash in map(hash_of, credentials):
+            if is_one_of(key_hash, self._key_hashes):
+                # Enough to tell from the log which of several keys it was.
+                telemetry.current().caller = f"key {key_hash.hex()[:8]}"
+                return
+        g.token_digest = self._digest_of(credentials[0])
         telemetry.current().caller = "token"
         if request.endpoint not in FOR_APPLICANTS:
             raise NotAllowed
@@ -116,9 +116,8 @@ def warn_of_weakness(config: Config) -> None:
         log.warning("SECRET_KEY is shorter than %d characters: it may be guessed.", LONG_ENOUGH)
 
 
-def _credential() -> str | None:
-    """Return the key or token that the request brings."""
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and value.strip():
-        return value.strip()
-    return request.headers.get("X-API-Key") or None
+def _credentials() -> list[str]:
+    """Return the keys or tokens that the request brings: of two, one that is right is enough."""
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    given = [bearer.strip() if scheme.lower() == "bearer" else "", request.headers.get("X-API-Key")]
+    return [credential for credential in given if credential]

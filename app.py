@@ -27,7 +27,7 @@ from fields import (
     interview_and_text,
     interview_of_body,
     interview_of_path,
-    refuse_slashes,
+    refuse_unreadable,
 )
 from health import health
 from interview import Interviews
@@ -101,7 +101,7 @@ def start_interview() -> Json | Response:
     """Start an interview, and answer with the interviewer's opening."""
     config = _config()
     interview, prompt = interview_and_text(config, "prompt", config.max_prompt_chars)
-    refuse_slashes(interview)
+    refuse_unreadable(interview)
     _rate_limits().count_start(interview.access_key)
     streamed = is_wanted()
     opening = _interviews().start(interview, prompt, idempotency_key(), streamed=streamed)
@@ -174,7 +174,7 @@ def finished_interviews(access_key: str) -> Json:
 def applicant_token() -> Json:
     """Issue a token by which an applicant's browser may hold one interview."""
     interview, lifetime = interview_and_lifetime(_config())
-    refuse_slashes(interview)
+    refuse_unreadable(interview)
     _rate_limits().count_token(interview.access_key)
     token, expires_at = _applicant_tokens().issue(interview, lifetime)
     return {"token": token, "expires_at": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")}

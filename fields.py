@@ -62,7 +62,7 @@ def interview_of_body(config: Config) -> InterviewKey:
     return _interview(config, _json_object())
 
 
-def refuse_slashes(interview: InterviewKey) -> None:
+def refuse_unreadable(interview: InterviewKey) -> None:
     """Refuse an interview that could not be read at its URL. A name may hold slashes."""
     access_key, name, email = interview
     for field, value in (("accessKey", access_key), ("email", email)):

@@ -43,7 +43,7 @@ keepalive = 75
 # Whom to believe about a client's address and scheme is up to TRUSTED_PROXIES alone.
 forwarded_allow_ips = ""
 
-# Three names of 320 characters in a path, percent-encoded.
+# The most that gunicorn takes. fields.py refuses an interview whose URL would be longer.
 limit_request_line = 8190
 
 # Workers are not recycled: nothing in them is known to grow, and each restart would cost them their

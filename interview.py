@@ -17,7 +17,6 @@ nobody listens any more. What was told is, once the turn has ended well, what is
 
 from collections.abc import Sequence
 from functools import partial
-from hashlib import sha256
 from typing import Literal
 
 from completions import LLMError, Tell
@@ -26,7 +25,6 @@ from errors import (
     AlreadyStarted,
     DatabaseUnavailable,
     Finished,
-    KeyReused,
     NotStarted,
     TranscriptFull,
 )
@@ -39,6 +37,7 @@ from history import (
     said_again,
     transcript,
 )
+from idempotency import fingerprint, recall
 from llm import LLM
 from messages import Applicant, Database, InterviewKey, Message, Messages
 from turns import Pieces, Turn, Turns
@@ -116,7 +115,7 @@ class Interviews:
             prompt_id = _put(messages, interview, prompt_place, prompt)
             _put(messages, interview, opening_place, opening, self._is_closing(opening))
             if idempotency_key is not None:
-                request = _fingerprint("start", prompt)
+                request = fingerprint("start", prompt)
                 messages.remember_key(interview, idempotency_key, request, prompt_id)
         return opening
 
@@ -147,11 +146,12 @@ class Interviews:
     def _reply(
         self, interview: InterviewKey, text: str, idempotency_key: str | None, turn: Turn
     ) -> Pieces:
-        # Before anybody is told anything it is synced: here, if words are told as they come;
-        # otherwise with the answer, or by `sync` below, and here it would be for nothing.
-        with self._database.transaction(interview, synced=turn.streamed) as messages:
-            request = _fingerprint("reply", text)
-            history, known = _recall(messages, interview, idempotency_key, request)
+        # Not synced yet, which would be for nothing, or keep the model waiting: nobody is told a
+        # word before the answer is stored, and that is synced, or before a `sync` of its own.
+        turn.before_words = self._database.sync
+        with self._database.transaction(interview, synced=False) as messages:
+            request = fingerprint("reply", text)
+            history, known = recall(messages, interview, idempotency_key, request)
             stored = len(history)
             if known is None:
                 message = self._take(messages, interview, history, text)
@@ -295,33 +295,10 @@ def _opening_by_key(
     messages: Messages, interview: InterviewKey, prompt: str, idempotency_key: str | None
 ) -> str | None:
     """Return the opening if the interview was started by this very request, None if not at all."""
-    request = _fingerprint("start", prompt)
-    history, known = _recall(messages, interview, idempotency_key, request)
+    request = fingerprint("start", prompt)
+    history, known = recall(messages, interview, idempotency_key, request)
     if known is not None:
         return history[1].content
     if is_started(history):
         raise AlreadyStarted
     return None
-
-
-def _recall(
-    messages: Messages, interview: InterviewKey, idempotency_key: str | None, request: str
-) -> tuple[list[Message], int | None]:
-    """Return what was said, and the id of the message that this request brought if it came before.
-
-    Without a key no request has come before.
-    """
-    if idempotency_key is None:
-        return messages.of(interview), None
-    history, known = messages.of_with_key(interview, idempotency_key)
-    if known is None:
-        return history, None
-    first_request, message_id = known
-    if first_request != request:
-        raise KeyReused
-    return history, message_id
-
-
-def _fingerprint(endpoint: str, text: str) -> str:
-    """Return what tells one request to an interview from another."""
-    return sha256(f"{endpoint}\n{text}".encode()).hexdigest()

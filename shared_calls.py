@@ -132,7 +132,9 @@ class SharedCalls(Generic[Result]):
             return shared, True
         make = partial(self._make_alone, question, shared, call)
         # The figures of the call are the request's, whose record is in this context.
-        thread = Thread(target=copy_context().run, args=(make,), name=THREAD_NAME)
+        context = copy_context()
+        # No daemon: Python ends only after it, whoever has begun it.
+        thread = Thread(target=context.run, args=(make,), name=THREAD_NAME, daemon=False)
         try:
             thread.start()
         except RuntimeError as error:  # the system has no more threads

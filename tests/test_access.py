@@ -415,6 +415,19 @@ def test_the_log_tells_which_key_called_and_holds_no_credential(
         assert secret not in log
 
 
+def test_of_two_credentials_one_that_is_right_is_enough(keyed: Api) -> None:
+    token = token_for(keyed, ANA)
+    for bearer, api_key, status in (
+        (PLAIN_KEY, "wrong", 200),
+        ("wrong", PLAIN_KEY, 200),
+        (token, PLAIN_KEY, 200),
+        (token, "wrong", 403),
+        ("wrong", "wrong", 401),
+    ):
+        headers = {**key(bearer), "X-API-Key": api_key}
+        assert call(keyed, "GET", "/get_applicants/job-1", None, headers).status == status
+
+
 def test_a_preflight_needs_no_key(keyed: Api) -> None:
     assert keyed.raw("OPTIONS", "/reply").status_code == 200
 

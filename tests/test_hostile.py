@@ -28,6 +28,7 @@ import db
 from api import ANA, PROMPT, Answer, Api, Applicant
 from api_keys import hash_of
 from config import Config
+from messages import InterviewKey
 from openapi import description
 from rehearsal import SCRIPT, Rehearsal
 from server import Gunicorn
@@ -597,7 +598,7 @@ def wrong_credentials(token: str, other: str) -> dict[str, str]:
     bomb = urlsafe_b64encode(zlib.compress(b"[" + b" " * 64 * MEGABYTE)).decode().strip("=")
     signer = {"digest_method": sha256, "key_derivation": "hmac"}
     forge = partial(URLSafeSerializer, signer_kwargs=signer)
-    ana = db.InterviewKey(ANA.access_key, ANA.name, ANA.email)
+    ana = InterviewKey(ANA.access_key, ANA.name, ANA.email)
     opened = [ana.digest(), 0, 4_000_000_000]
     return {
         "nothing": "",
