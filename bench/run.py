@@ -124,19 +124,26 @@ class Bench:
         self._serve([sys.executable, "rehearsal.py", "--port", str(port), *options], port)
         return f"http://127.0.0.1:{port}/v1"
 
-    def ours(self, name: str, upstream: str) -> Server:
-        """Start the service as it is deployed."""
+    def stop_all(self) -> None:
+        """Stop what was started for this measure."""
+        self._stack.pop_all().close()
+
+    def ours(self, name: str, upstream: str, **settings: str) -> Server:
+        """Start the service as it is deployed, with settings that differ."""
         port = free_port()
         return self._serve(
             [sys.executable, "-m", "gunicorn", "app:app"],
             port,
-            PORT=str(port),
-            OPENAI_BASE_URL=upstream,
-            DATABASE_URL=f"sqlite:///{self._folder}/{name}.db",
-            CLOSING_PHRASE=ENDLESS,
-            # Counted as ever, and never reached.
-            LIMIT_REPLIES="1000000/second",
-            LIMIT_STARTS="1000000/second",
+            **{
+                "PORT": str(port),
+                "OPENAI_BASE_URL": upstream,
+                "DATABASE_URL": f"sqlite:///{self._folder}/{name}.db",
+                "CLOSING_PHRASE": ENDLESS,
+                # Counted as ever, and never reached.
+                "LIMIT_REPLIES": "1000000/second",
+                "LIMIT_STARTS": "1000000/second",
+                **settings,
+            },
         )
 
     def fastapi(self, name: str, upstream: str) -> Server:
@@ -518,7 +525,8 @@ TURN = "I have worked in intensive care for eight years, the last three as head 
 class SingleApplicants:
     """Applicants one after the other, of whom each says twenty things."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, label: str = "Applicant") -> None:
+        self._label = label
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._replies = self._requests()
 
@@ -527,7 +535,7 @@ class SingleApplicants:
 
     def _requests(self) -> Iterator[str]:
         for number in range(100_000):
-            name = f"Applicant {number // 20}"
+            name = f"{self._label} {number // 20}"
             if number % 20 == 0:
                 self._post("/start_interview", name, prompt="You interview.")
             yield name
@@ -559,8 +567,8 @@ class SeededApplicants(SingleApplicants):
     """Applicants of a seeded file, in turn, so that no interview grows much."""
 
     def __init__(self, port: int, label: str, count: int) -> None:
-        self._label, self._count = label, count
-        super().__init__(port)
+        self._count = count
+        super().__init__(port, label)
 
     def _requests(self) -> Iterator[str]:
         for number in range(100_000):
@@ -663,6 +671,8 @@ def measured_folder() -> Iterator[Path]:
 
 def main() -> None:
     """Measure everything."""
+    import on_postgresql  # which imports from here
+
     measures: list[Callable[[Bench], None]] = [
         Bench.one_at_a_time,
         Bench.sixteen_at_once,
@@ -672,6 +682,7 @@ def main() -> None:
         Bench.long_history,
         Bench.large_file,
         Bench.many_applicants,
+        on_postgresql.measure,
     ]
     with measured_folder() as folder, ExitStack() as stack:
         bench = Bench(stack, folder)

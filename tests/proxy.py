@@ -6,20 +6,18 @@ from contextlib import suppress
 from threading import Lock, Thread
 from types import TracebackType
 
-from server import free_port
-
 
 class Proxy:
     """A port that leads to PostgreSQL's, without TLS, and counts what passes."""
 
     def __init__(self, server_port: int) -> None:
-        self.port = free_port()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
         self._server_port = server_port
         self._lock = Lock()
         self._seen = Counter[str]()
 
     def __enter__(self) -> "Proxy":
-        self._listener = socket.create_server(("127.0.0.1", self.port))
         Thread(target=self._accept, daemon=True).start()
         return self
 

@@ -19,6 +19,8 @@ import pytest
 from api import ANA, PROMPT, Api, Applicant, over_http
 from postgresql import fresh_schema, server_url
 from rehearsal import Behaviour, Rehearsal
+from streams import Event as StreamEvent
+from streams import heard, opened
 from topology import Topology, running
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx")
@@ -138,6 +140,19 @@ def test_what_one_instance_has_answered_the_other_reads_at_once(topology: Topolo
         with client(next(urls)) as http:
             assert over_http(http).said()[-2:] == [f"Message {number}", answer.body["system"]]
         next(urls)
+
+
+def test_words_pass_the_balancer_as_they_come(topology: Topology, rehearsal: Rehearsal) -> None:
+    with client(topology.url) as http:
+        api = over_http(http)
+        assert api.start().status == 200
+        rehearsal.default = Behaviour(pieces=("Well, ", "Ana", "."), piece_pace=0.5)
+        body = {**ANA.fields, "message": "Hello"}
+        with opened(topology.url, "/reply", body) as stream:
+            assert stream.next() == StreamEvent("delta", {"content": "Well, "})
+            assert api.said()[2:] == ["Hello"]  # the rest is still to come
+            assert heard(stream).last == StreamEvent("done", {"system": "Well, Ana."})
+        assert api.said()[2:] == ["Hello", "Well, Ana."]
 
 
 def test_with_no_instance_left_the_balancer_answers_in_json(topology: Topology) -> None:

@@ -1,0 +1,173 @@
+"""What PostgreSQL costs: the rows of `make bench` on the server of TEST_DATABASE_URL."""
+
+import os
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+
+from proxy import Proxy
+from run import ROUNDS, TICKS, SingleApplicants, begin_load, end_load, in_turn, load, ms
+
+if TYPE_CHECKING:
+    from run import Bench, Server
+
+
+def measure(bench: "Bench") -> None:
+    """Compare it with SQLite in the same run, and count what a reply asks of it."""
+    if "TEST_DATABASE_URL" not in os.environ:
+        bench.notes.append("TEST_DATABASE_URL is not set: nothing was measured on PostgreSQL.")
+        return
+    with ExitStack() as schemas:
+        urls = [schemas.enter_context(fresh_schema()) for _ in range(3)]
+        one_at_a_time(bench, *urls[:2])
+        sixteen_at_once(bench, urls[2])
+        what_a_reply_costs(bench, urls[0])
+        bench.stop_all()  # before the schemas are dropped
+
+
+@contextmanager
+def fresh_schema() -> Iterator[str]:
+    """Give a URL that leads to an empty schema."""
+    url = os.environ["TEST_DATABASE_URL"]
+    name = f"bench_{uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+    yield f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{name}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+def one_at_a_time(bench: "Bench", url_of_one: str, url_of_two: str) -> None:
+    """Take the median of single replies: SQLite, one instance, and two in turn, on PostgreSQL."""
+    upstream = bench.upstream
+    sqlite = SingleApplicants(bench.ours("beside", upstream).port)
+    one = SingleApplicants(bench.ours("one", upstream, DATABASE_URL=url_of_one).port)
+    two = cycle(
+        [
+            SingleApplicants(bench.ours("two", upstream, DATABASE_URL=url_of_two).port, label).reply
+            for label in ("Of the first", "Of the second")
+        ]
+    )
+    calls: dict[str, Callable[[], object]] = {
+        "sqlite": sqlite.reply,
+        "one": one.reply,
+        "two": lambda: next(two)(),
+    }
+    medians = in_turn(calls, 100)
+    ratios = [medians[name] / medians["sqlite"] for name in ("one", "two")]
+    bench.row(
+        "one reply on PostgreSQL, model without delay, median",
+        f"SQLite {ms(medians['sqlite'])}",
+        f"one instance {ms(medians['one'])}, {ratios[0]:.2f} x; "
+        f"two {ms(medians['two'])}, {ratios[1]:.2f} x",
+        "<= 1.6 x",
+        "",
+        is_met=max(ratios) <= 1.6,
+    )
+
+
+def sixteen_at_once(bench: "Bench", url: str) -> None:
+    """Take replies a second of SQLite, and of one and two instances on one PostgreSQL."""
+    sqlite = bench.ours("beside-16", bench.upstream)
+    instances = [bench.ours("many", bench.upstream, DATABASE_URL=url) for _ in range(2)]
+    load(sqlite, "sixteen", 16, each=25, start=True)
+    load(instances[0], "sixteen", 16, each=25, start=True)
+    for instance, label in zip(instances, ("left", "right"), strict=True):
+        load(instance, label, 8, each=25, start=True)
+    rates: dict[str, list[float]] = {"sqlite": [], "one": [], "two": []}
+    each = []
+    for _ in range(ROUNDS):
+        rates["sqlite"].append(rate(load(sqlite, "sixteen", 16, each=25, seconds=4)))
+        before = cpu_of_postgresql()
+        result = load(instances[0], "sixteen", 16, each=25, seconds=4)
+        each.append((cpu_of_postgresql() - before) / result["replies"])
+        rates["one"].append(rate(result))
+        rates["two"].append(both_at_once(instances))
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    bench.row(
+        "replies/s at 16 at once on PostgreSQL, model without delay",
+        f"SQLite {median['sqlite']:.0f}/s",
+        f"one instance {median['one']:.0f}/s, two {median['two']:.0f}/s, "
+        f"which share two cores with the server",
+        "no error",
+        "",
+        is_met=True,
+    )
+    bench.row(
+        "processor time of PostgreSQL a reply",
+        "",
+        ms(statistics.median(each)),
+        "",
+        "",
+        is_met=True,
+    )
+
+
+def both_at_once(instances: "list[Server]") -> float:
+    """Return the replies a second of both together."""
+    begun = [
+        begin_load(instance, label, 8, each=25, seconds=4)
+        for instance, label in zip(instances, ("left", "right"), strict=True)
+    ]
+    return sum(rate(end_load(one)) for one in begun)
+
+
+def rate(result: dict[str, float]) -> float:
+    """Return the replies a second; none may have failed."""
+    assert not result["errors"]
+    return result["replies"] / result["seconds"]
+
+
+def what_a_reply_costs(bench: "Bench", url: str) -> None:
+    """Count what passes between the service and PostgreSQL, over many replies."""
+    where = conninfo_to_dict(url)
+    with Proxy(int(where.get("port") or 5432)) as proxy:
+        through = make_conninfo(url, port=proxy.port, host="127.0.0.1")
+        parts = conninfo_to_dict(through)
+        host = f"{parts['user']}@127.0.0.1:{proxy.port}/{parts['dbname']}"
+        options = str(parts["options"]).replace("=", "%3D").replace(" ", "%20")
+        server = bench.ours(
+            "cost", bench.upstream, DATABASE_URL=f"postgresql://{host}?options={options}"
+        )
+        applicants = SingleApplicants(server.port, "Counted")
+        for _ in range(15):  # within one interview; connections are open by then
+            applicants.reply()
+        before = proxy.seen()
+        replies = 4
+        for _ in range(replies):
+            applicants.reply()
+        cost = proxy.seen() - before
+    statements, trips, commits = (
+        cost[what] / replies for what in ("statements", "round trips", "commits")
+    )
+    bench.row(
+        "what a reply asks of PostgreSQL",
+        "",
+        f"{statements:.1f} statements, {trips:.1f} round trips, {commits:.1f} commits",
+        "<= 4 round trips, 2 commits",
+        "",
+        is_met=trips <= 4 and commits <= 2,
+    )
+
+
+def cpu_of_postgresql() -> float:
+    """Return the seconds of processor time that the server's processes have taken so far."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, rest = path.read_text().split("(", 1)[1].rsplit(")", 1)
+        except OSError:  # it has ended; whoever started it counts it from now on
+            continue
+        if name == "postgres":
+            ticks += sum(int(field) for field in rest.split()[11:15])
+    return ticks / TICKS
