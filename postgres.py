@@ -1,30 +1,32 @@
-"""PostgreSQL: its connections and transactions.
+"""PostgreSQL: a pool of connections, and transactions.
 
-The queries are in `messages.py`, the schema is in `postgres_schema.py`. Nothing here relies on a
-session: every transaction says itself what it needs, so that a pooler such as PgBouncer may give
-each to another server connection.
+The queries are in `messages.py`, the schema is in `postgres_schema.py`, and how a connection is
+made and fails is in `postgres_connections.py`. Nothing here relies on a session: every transaction
+says itself what it needs, so that a pooler such as PgBouncer may give each to another connection.
 """
 
 import logging
 import re
-import select
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import psycopg
-from psycopg import Connection, Cursor, Pipeline
-from psycopg.abc import PQGen
-from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg import Cursor, Pipeline
+from psycopg_pool import ConnectionPool
 
 from config import Config, StartError
-from errors import DatabaseUnavailable
 from messages import Database, Execute, InterviewKey, Messages, Rows
+from postgres_connections import (
+    PASSING_ERRORS,
+    PostgresConnection,
+    connection_options,
+    told,
+    translated_errors,
+)
 from postgres_schema import SCHEMA_VERSION, SchemaError, hash_of_interview, migrate
 
 log = logging.getLogger(__name__)
@@ -34,12 +36,6 @@ MIGRATION_TIMEOUT = 600.0
 
 # Seconds that the server's own limits get to tell before a connection is given up.
 GRACE = 1.0
-
-# States after which a connection is as good as before: a lock was not to be had, a statement took
-# too long, two transactions waited for one another, the disk is full.
-PASSING_ERRORS = ("55P03", "57014", "40P01", "40001", "53100")
-
-Result = TypeVar("Result")
 
 # What every transaction begins with. A client that has gone, and whose network does not tell, keeps
 # its locks no longer than a statement may take.
@@ -125,12 +121,12 @@ class PostgresDatabase(Database):
             "synchronous_commit": "on",
         }
         self._opening = Lock()
-        self._pool: ConnectionPool[_Connection] | None = None
+        self._pool: ConnectionPool[PostgresConnection] | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Messages]:
         """Give the queries; each reads what is stored at that moment."""
-        with _translated_errors(), self._connection() as connection:
+        with translated_errors(), self._connection() as connection:
 
             def execute(query: str, values: Mapping[str, object]) -> Cursor[Any]:
                 # What is sent together is one transaction, whose end takes the limits back.
@@ -152,7 +148,7 @@ class PostgresDatabase(Database):
         A server that crashes forgets what was not synced, though it was to be read before.
         """
         limits = self._limits if synced else {**self._limits, "synchronous_commit": "off"}
-        with _translated_errors(), self._connection() as connection:
+        with translated_errors(), self._connection() as connection:
             try:
                 with connection.pipeline() as pipeline:
                     yield _begun(connection, pipeline, interview, limits)
@@ -164,7 +160,7 @@ class PostgresDatabase(Database):
 
     def sync(self) -> None:
         """Let all that was stored without being synced survive a crash of the server."""
-        with _translated_errors(), self._connection() as connection, connection.pipeline():
+        with translated_errors(), self._connection() as connection, connection.pipeline():
             connection.execute(LIMITS, self._limits)
             # It is written to the log, behind all else, and leaves no dead row.
             connection.execute("SELECT version FROM schema_version FOR UPDATE")
@@ -177,7 +173,7 @@ class PostgresDatabase(Database):
                 self._pool = None
 
     @contextmanager
-    def _connection(self) -> Iterator["_Connection"]:
+    def _connection(self) -> Iterator[PostgresConnection]:
         pool = self._opened_pool()
         connection = self._living(pool)
         try:
@@ -191,14 +187,14 @@ class PostgresDatabase(Database):
         finally:
             pool.putconn(connection)
 
-    def _opened_pool(self) -> "ConnectionPool[_Connection]":
+    def _opened_pool(self) -> "ConnectionPool[PostgresConnection]":
         """Return this process's pool. It has threads, so that it must not be there at a fork."""
         with self._opening:
             if self._pool is None:
                 self._pool = ConnectionPool(
                     self._config.database_url,
-                    connection_class=_Connection,
-                    kwargs=_options(self._config),
+                    connection_class=PostgresConnection,
+                    kwargs=connection_options(self._config),
                     min_size=0,
                     max_size=self._config.database_pool_size,
                     timeout=self._timeout,
@@ -209,10 +205,10 @@ class PostgresDatabase(Database):
                 )
             return self._pool
 
-    def _configure(self, connection: "_Connection") -> None:
+    def _configure(self, connection: PostgresConnection) -> None:
         connection.patience = self._timeout + self._config.database_statement_timeout + GRACE
 
-    def _living(self, pool: "ConnectionPool[_Connection]") -> "_Connection":
+    def _living(self, pool: "ConnectionPool[PostgresConnection]") -> PostgresConnection:
         """Return a connection that the server has not closed."""
         give_up = time.monotonic() + self._timeout
         while True:
@@ -223,41 +219,8 @@ class PostgresDatabase(Database):
             pool.putconn(connection)
 
 
-class _Connection(Connection[Any]):
-    """A connection on which nothing is waited for without end, even from a server gone silent."""
-
-    patience: float | None = None
-    """Seconds to wait for what was asked; None: without end."""
-
-    def wait(
-        self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None
-    ) -> Result:
-        """Wait as psycopg does, but not for ever."""
-        try:
-            return super().wait(gen, interval, timeout or self.patience)
-        except psycopg.errors._WaitTimeout:
-            self.pgconn.finish()
-            raise psycopg.OperationalError("the server is silent") from None
-
-    def is_stale(self) -> bool:
-        """Tell whether the server has closed it, without asking unless there is reason to."""
-        if not self.closed and _is_readable(self.fileno()):
-            # Nothing was asked. So the server parts, or speaks of something else.
-            with suppress(psycopg.Error):
-                self.execute("")
-        return self.closed
-
-
-def _is_readable(socket: int) -> bool:
-    if sys.platform == "win32":
-        return bool(select.select([socket], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(socket, select.POLLIN)
-    return bool(poll.poll(0))
-
-
 def _begun(
-    connection: _Connection,
+    connection: PostgresConnection,
     pipeline: Pipeline,
     interview: InterviewKey | None,
     limits: Mapping[str, str],
@@ -284,14 +247,12 @@ def open_postgres(config: Config) -> PostgresDatabase:
 
     """
     try:
-        options = _options(config)
+        options = connection_options(config)
     except psycopg.Error:
         # Why not is not shown: it may quote a password.
         raise StartError("DATABASE_URL is not a URL that PostgreSQL knows.") from None
     try:
-        with _Connection.connect(
-            config.database_url, **{**options, "patience": None}
-        ) as connection:
+        with PostgresConnection.connect(config.database_url, **options) as connection:
             migrate(connection, MIGRATION_TIMEOUT)
             where = connection.info
             log.info(
@@ -302,61 +263,5 @@ def open_postgres(config: Config) -> PostgresDatabase:
     except SchemaError as error:
         raise StartError(f"The PostgreSQL database cannot be used: {error}") from error
     except psycopg.Error as error:
-        raise StartError(f"The PostgreSQL database cannot be used: {_told(error)}.") from error
+        raise StartError(f"The PostgreSQL database cannot be used: {told(error)}.") from error
     return PostgresDatabase(config)
-
-
-def _options(config: Config) -> dict[str, Any]:
-    """Return how to connect; what the URL says of it counts more."""
-    options = {
-        "connect_timeout": max(2, round(config.database_lock_timeout)),
-        "fallback_application_name": "tukma",
-        # Idle connections that a firewall has dropped are found by these.
-        "keepalives_idle": 30,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-    }
-    said = conninfo_to_dict(config.database_url)
-    return {
-        **{name: value for name, value in options.items() if name not in said},
-        "autocommit": True,  # transactions are begun and ended in plain sight
-        "prepare_threshold": None,
-        "client_encoding": "UTF8",
-    }
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except (
-        psycopg.ProgrammingError,
-        psycopg.IntegrityError,
-        psycopg.DataError,
-        psycopg.NotSupportedError,
-    ):
-        raise  # a mistake of ours, not a state of the database
-    except psycopg.Error as error:
-        log.error("PostgreSQL: %s (%s)", _told(error), error.sqlstate)  # noqa: TRY400  # all is told
-        raise DatabaseUnavailable(_reason(error)) from error
-
-
-def _told(error: psycopg.Error) -> str:
-    """Return what went wrong, without the values that the server may add on further lines."""
-    return str(error).partition("\n")[0].rstrip(".")
-
-
-def _reason(error: psycopg.Error) -> str:
-    """Put an error into the client's words."""
-    if isinstance(error, PoolTimeout):
-        return "it gives no connection"
-    for state, reason in (
-        ("55P03", "it is busy"),
-        ("57014", "it takes too long"),
-        ("53100", "its disk is full"),
-        ("25006", "it is read-only"),
-        ("", "it fails"),
-    ):
-        if error.sqlstate is not None and error.sqlstate.startswith(state):
-            return reason
-    return "the connection to it broke"
