@@ -14,7 +14,7 @@ help:
 	@echo "make backup   copy the database, while the service runs, into backups/"
 	@echo "make test     run the tests"
 	@echo "make check    check format, lint and types"
-	@echo "make bench    measure it against its peers, some seven minutes; writes bench/RESULTS.md"
+	@echo "make bench    measure it against its peers, some ten minutes; writes bench/RESULTS.md"
 	@echo "make format   format the code, and mend what the linter can mend"
 	@echo "make clean    remove the virtual environment and the tools' caches"
 
