@@ -271,6 +271,7 @@ def test_who_had_a_true_token_learns_why_it_opens_nothing(keyed: Api) -> None:
         assert sentence.split()[-1] in answer.body["error"]
 
 
+@pytest.mark.both_databases
 def test_revoking_ends_earlier_tokens_of_one_interview_for_good(keyed: Api) -> None:
     earlier = [token_for(keyed, ANA) for _ in range(2)]
     hers = token_for(keyed, MEI)
@@ -284,6 +285,7 @@ def test_revoking_ends_earlier_tokens_of_one_interview_for_good(keyed: Api) -> N
     assert call(keyed, "GET", f"/interview_status/{MEI.path}", None, key(hers)).status == 200
 
 
+@pytest.mark.both_databases
 def test_a_revocation_holds_on_every_worker_and_after_a_kill(
     make_server: Callable[..., Gunicorn],
 ) -> None:

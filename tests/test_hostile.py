@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 import jsonschema_rs
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,8 @@ from messages import InterviewKey
 from openapi import description
 from rehearsal import SCRIPT, Rehearsal
 from server import Gunicorn
+
+pytestmark = pytest.mark.both_databases
 
 KEY = "a-recruiters-key-that-nobody-guesses"
 SECRET = "s" * 43
@@ -350,11 +353,18 @@ def all_attacks() -> Iterator[Attack]:
 # --- The bystander ---
 
 
-def rows_of(path: Path) -> list[Any]:
+def rows_of(database_url: str) -> list[Any]:
     """Everything that is in the database."""
-    connection = vars(db)["sqlite3"].connect(path)
-    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    rows = [connection.execute(f"SELECT * FROM {table}").fetchall() for (table,) in tables]
+    if database_url.startswith("sqlite"):
+        connection = vars(db)["sqlite3"].connect(database_url.removeprefix("sqlite:///"))
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    else:
+        connection = psycopg.connect(database_url)
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+    rows = [
+        connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+        for (table,) in connection.execute(tables).fetchall()
+    ]
     connection.close()
     return rows
 
@@ -362,9 +372,9 @@ def rows_of(path: Path) -> list[Any]:
 class Bystander:
     """Ana, whose interview is under way, and stays as it is."""
 
-    def __init__(self, api: Api, database_path: Path) -> None:
+    def __init__(self, api: Api, database_url: str) -> None:
         self._api = api
-        self._path = database_path
+        self._database_url = database_url
         assert api.start().status == 200
         assert api.reply("I have worked in intensive care for eight years.").status == 200
         self._before = self._now()
@@ -379,7 +389,7 @@ class Bystander:
             self._api.status(),
             self._api.get("/get_applicants/job-1").body,
             self._api.get("/finished_interviews/job-1").body,
-            rows_of(self._path),
+            rows_of(self._database_url),
         )
 
 
@@ -398,14 +408,14 @@ def with_key(api: Api) -> Api:
 def test_whatever_is_sent_is_refused_in_json_and_changes_nothing(
     make_api: Callable[..., Api],
     rehearsal: Rehearsal,
-    database_path: Path,
+    database_url: str,
     group: str,
     instance: dict[str, Any],
 ) -> None:
     api = make_api(**instance)
     if instance:
         api = with_key(api)
-    bystander = Bystander(api, database_path)
+    bystander = Bystander(api, database_url)
     asked = len(rehearsal.requests)
     for attack in GROUPS[group]():
         attack.over(api)
@@ -564,11 +574,11 @@ ONE_PROCESS = {"WEB_CONCURRENCY": "1", "WORKER_THREADS": "8", "MAX_MODEL_CALLS":
 
 
 def test_the_real_server_refuses_it_all_in_bounded_memory(
-    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal, database_path: Path
+    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal, database_url: str
 ) -> None:
     server = make_server(**ONE_PROCESS).start()
     with server.api() as api:
-        bystander = Bystander(api, database_path)
+        bystander = Bystander(api, database_url)
         (worker,) = server.workers()
         before = memory(worker, "VmRSS")
         for attack in all_attacks():
@@ -664,10 +674,10 @@ def tokens_of(api: Api) -> tuple[str, str]:
 
 
 def test_what_is_no_key_and_no_token_opens_nothing(
-    make_api: Callable[..., Api], rehearsal: Rehearsal, database_path: Path
+    make_api: Callable[..., Api], rehearsal: Rehearsal, database_url: str
 ) -> None:
     api = make_api(**WITH_KEYS)
-    bystander = Bystander(with_key(api), database_path)
+    bystander = Bystander(with_key(api), database_url)
     for attack in break_ins(*tokens_of(with_key(api))):
         attack.over(api)
         bystander.is_as_before(attack)
@@ -675,12 +685,12 @@ def test_what_is_no_key_and_no_token_opens_nothing(
 
 
 def test_the_real_server_lets_nobody_in_without_a_key(
-    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal, database_path: Path
+    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal, database_url: str
 ) -> None:
     server = make_server(**ONE_PROCESS, API_KEYS=KEY, SECRET_KEY=SECRET).start()
     with server.api() as open_api:
         api = with_key(open_api)
-        bystander = Bystander(api, database_path)
+        bystander = Bystander(api, database_url)
         tokens = tokens_of(api)
         (worker,) = server.workers()
         before = memory(worker, "VmRSS")
@@ -694,10 +704,10 @@ def test_the_real_server_lets_nobody_in_without_a_key(
 
 
 def test_a_token_opens_nothing_else_whatever_the_path(
-    make_api: Callable[..., Api], database_path: Path
+    make_api: Callable[..., Api], database_url: str
 ) -> None:
     api = make_api(**WITH_KEYS)
-    bystander = Bystander(with_key(api), database_path)
+    bystander = Bystander(with_key(api), database_url)
     _, token = tokens_of(with_key(api))
     headers = {**JSON, "Authorization": f"Bearer {token}"}
     for attack in tricky_paths():
@@ -877,47 +887,47 @@ reproducible = settings(
 @reproducible
 @given(path=st.sampled_from(["/start_interview", "/reply"]), body=anything.map(on_the_wire))
 def test_any_json_is_refused_unless_it_is_as_described(
-    small: Api, rehearsal: Rehearsal, database_path: Path, path: str, body: Any
+    small: Api, rehearsal: Rehearsal, database_url: str, path: str, body: Any
 ) -> None:
-    before = rows_of(database_path)
+    before = rows_of(database_url)
     answer = small.post(path, body)
     assert (answer.status, list(answer.body)) == (400, ["error"])
-    assert rows_of(database_path) == before
+    assert rows_of(database_url) == before
     assert not rehearsal.requests
 
 
 @reproducible
 @given(body=bodies("accessKey", "name", "email", "prompt").map(on_the_wire))
 def test_a_start_is_taken_if_it_is_as_described_and_otherwise_leaves_nothing(
-    small: Api, rehearsal: Rehearsal, database_path: Path, body: dict[str, Any]
+    small: Api, rehearsal: Rehearsal, database_url: str, body: dict[str, Any]
 ) -> None:
     rehearsal.requests.clear()
-    before = rows_of(database_path)
+    before = rows_of(database_url)
     if not is_as_described(body, "Start"):
         answer = small.post("/start_interview", body)
         assert (answer.status, list(answer.body)) == (400, ["error"])
-        assert (rows_of(database_path), len(rehearsal.requests)) == (before, 0)
+        assert (rows_of(database_url), len(rehearsal.requests)) == (before, 0)
         return
     applicant = Applicant(body["accessKey"], body["name"], body["email"])
     if small.status(applicant) == "uninitiated":
         answer = small.post("/start_interview", body)
         assert (answer.status, answer.body["system"]) == (200, SCRIPT[0])
         assert small.said(applicant) == [body["prompt"], SCRIPT[0]]
-        before = rows_of(database_path)
+        before = rows_of(database_url)
     again = small.post("/start_interview", body)
     assert (again.status, list(again.body)) == (400, ["message"])
-    assert rows_of(database_path) == before
+    assert rows_of(database_url) == before
 
 
 @reproducible
 @given(body=bodies("accessKey", "name", "email", "message").map(on_the_wire))
 def test_a_reply_to_nobodys_interview_leaves_nothing(
-    small: Api, rehearsal: Rehearsal, database_path: Path, body: dict[str, Any]
+    small: Api, rehearsal: Rehearsal, database_url: str, body: dict[str, Any]
 ) -> None:
-    before = rows_of(database_path)
+    before = rows_of(database_url)
     answer = small.post("/reply", body)
     assert answer.status == (404 if is_as_described(body, "Reply") else 400)
-    assert (rows_of(database_path), len(rehearsal.requests)) == (before, 0)
+    assert (rows_of(database_url), len(rehearsal.requests)) == (before, 0)
 
 
 numbers = itertools.count()
