@@ -48,32 +48,47 @@ def fresh_schema() -> Iterator[str]:
 
 
 def one_at_a_time(bench: "Bench", url_of_one: str, url_of_two: str) -> None:
-    """Take the median of single replies: SQLite, one instance, and two in turn, on PostgreSQL."""
+    """Take the median of single replies on PostgreSQL: of one instance, and of two in turn.
+
+    What works in turn with another finds less of its own in the processor's caches, whatever the
+    database. So two instances are compared with two clients in turn on SQLite.
+    """
     upstream = bench.upstream
-    sqlite = SingleApplicants(bench.ours("beside", upstream).port)
-    one = SingleApplicants(bench.ours("one", upstream, DATABASE_URL=url_of_one).port)
-    two = cycle(
-        [
-            SingleApplicants(bench.ours("two", upstream, DATABASE_URL=url_of_two).port, label).reply
-            for label in ("Of the first", "Of the second")
-        ]
+    sqlite = bench.ours("beside", upstream).port
+    one = bench.ours("one", upstream, DATABASE_URL=url_of_one).port
+    two = [bench.ours("two", upstream, DATABASE_URL=url_of_two).port for _ in range(2)]
+    medians = in_turn(
+        {
+            "sqlite": SingleApplicants(sqlite).reply,
+            "sqlite, two clients": clients_in_turn([sqlite, sqlite]),
+            "one": SingleApplicants(one).reply,
+            "two": clients_in_turn(two),
+        },
+        100,
     )
-    calls: dict[str, Callable[[], object]] = {
-        "sqlite": sqlite.reply,
-        "one": one.reply,
-        "two": lambda: next(two)(),
-    }
-    medians = in_turn(calls, 100)
-    ratios = [medians[name] / medians["sqlite"] for name in ("one", "two")]
+    for_one = medians["one"] / medians["sqlite"]
+    for_two = medians["two"] / medians["sqlite, two clients"]
     bench.row(
         "one reply on PostgreSQL, model without delay, median",
-        f"SQLite {ms(medians['sqlite'])}",
-        f"one instance {ms(medians['one'])}, {ratios[0]:.2f} x; "
-        f"two {ms(medians['two'])}, {ratios[1]:.2f} x",
+        f"SQLite {ms(medians['sqlite'])}; "
+        f"two clients in turn on SQLite {ms(medians['sqlite, two clients'])}",
+        f"one instance {ms(medians['one'])}, {for_one:.2f} x; "
+        f"two in turn {ms(medians['two'])}, {for_two:.2f} x",
         "<= 1.6 x",
         "",
-        is_met=max(ratios) <= 1.6,
+        is_met=max(for_one, for_two) <= 1.6,
     )
+
+
+def clients_in_turn(ports: list[int]) -> Callable[[], object]:
+    """Return a call that is another client's each time."""
+    replies = cycle(
+        [
+            SingleApplicants(port, f"Of client {number}").reply
+            for number, port in enumerate(ports, 1)
+        ]
+    )
+    return lambda: next(replies)()
 
 
 def sixteen_at_once(bench: "Bench", url: str) -> None:

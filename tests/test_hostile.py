@@ -574,7 +574,10 @@ ONE_PROCESS = {"WEB_CONCURRENCY": "1", "WORKER_THREADS": "8", "MAX_MODEL_CALLS":
 
 
 def test_the_real_server_refuses_it_all_in_bounded_memory(
-    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal, database_url: str
+    make_server: Callable[..., Gunicorn],
+    rehearsal: Rehearsal,
+    database_url: str,
+    database_path: Path,  # on SQLite alone: what reaches the database does so in the tests above
 ) -> None:
     server = make_server(**ONE_PROCESS).start()
     with server.api() as api:
@@ -685,7 +688,10 @@ def test_what_is_no_key_and_no_token_opens_nothing(
 
 
 def test_the_real_server_lets_nobody_in_without_a_key(
-    make_server: Callable[..., Gunicorn], rehearsal: Rehearsal, database_url: str
+    make_server: Callable[..., Gunicorn],
+    rehearsal: Rehearsal,
+    database_url: str,
+    database_path: Path,  # on SQLite alone: what reaches the database does so in the tests above
 ) -> None:
     server = make_server(**ONE_PROCESS, API_KEYS=KEY, SECRET_KEY=SECRET).start()
     with server.api() as open_api:
