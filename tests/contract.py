@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import jsonschema_rs
+from flask import Flask
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from app import app
 from config import Config
 from openapi import description
 
@@ -30,6 +30,9 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def described(method: str, path: str) -> str | None:
     """The described path that a request's path belongs to; None if the app has no such route."""
+    # Here, as importing it makes an app of the environment, which not everybody has who comes here.
+    from app import app
+
     try:
         rule, _ = app.url_map.bind("").match(unquote(path), method, return_rule=True)
     except HTTPException:
@@ -42,14 +45,30 @@ def path_of(rule: Rule) -> str:
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
 
 
+def routes(app: Flask) -> set[tuple[str, str]]:
+    """Each method and route of an app, as they are described."""
+    return {
+        (method, path_of(rule))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def resolved(part: dict[str, Any]) -> dict[str, Any]:
+    """A part of the description, or what stands elsewhere in its place."""
+    if "$ref" not in part:
+        return part
+    found: Any = DOCUMENT
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return dict(found)
+
+
 def response(method: str, path: str, status: int) -> dict[str, Any]:
     """The description of a response; it must be there."""
     responses = DOCUMENT["paths"][path][method.lower()]["responses"]
     assert str(status) in responses, f"{method} {path} answers {status}, which is not described"
-    found: dict[str, Any] = responses[str(status)]
-    if "$ref" in found:
-        found = DOCUMENT["components"]["responses"][found["$ref"].rsplit("/", 1)[1]]
-    return found
+    return resolved(responses[str(status)])
 
 
 @cache
@@ -68,7 +87,6 @@ def hold(method: str, path: str, status: int, body: Any, headers: Headers) -> No
     validator(method, known, status).validate(body)
     for name, header in response(method, known, status).get("headers", {}).items():
         assert name in headers
-        header = DOCUMENT["components"]["headers"][header["$ref"].rsplit("/", 1)[1]]
-        is_number = header["schema"]["type"] == "integer"
-        value = int(headers[name]) if is_number else headers[name]
-        jsonschema_rs.validator_for(header["schema"]).validate(value)
+        schema = resolved(header)["schema"]
+        value = int(headers[name]) if schema["type"] == "integer" else headers[name]
+        jsonschema_rs.validator_for(schema).validate(value)

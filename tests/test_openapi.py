@@ -19,7 +19,7 @@ from api import ANA, PROMPT, Answer, Api
 from api_keys import hash_of
 from app import create_app
 from config import APP_FOLDER, Config
-from contract import DOCUMENT, METHODS, operations, path_of, response
+from contract import DOCUMENT, METHODS, operations, resolved, response, routes
 from rehearsal import FAULTS, Rehearsal
 from server import Gunicorn
 
@@ -187,12 +187,7 @@ def test_a_path_that_is_too_long_is_answered_in_json(make_server: Callable[..., 
 
 def test_every_route_and_method_is_described_and_every_one_described_exists(config: Config) -> None:
     app = create_app(replace(config, metrics=True))
-    routes = {
-        (method, path_of(rule))
-        for rule in app.url_map.iter_rules()
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-    }
-    assert routes == {(method, path) for method, path, _ in operations()}
+    assert routes(app) == {(method, path) for method, path, _ in operations()}
     methods = {key for item in DOCUMENT["paths"].values() for key in item}
     assert methods == {*METHODS, "parameters"}
 
@@ -224,9 +219,8 @@ def test_every_field_of_a_body_has_its_limits() -> None:
     for name in ("Start", "Reply", "Interview", "TokenRequest"):
         schema = DOCUMENT["components"]["schemas"][name]
         for field in schema["properties"].values():
-            if "$ref" in field:
-                field = DOCUMENT["components"]["schemas"][field["$ref"].rsplit("/", 1)[1]]
-            assert {"maxLength", "minLength", "pattern"} <= field.keys() or "maximum" in field
+            limits = resolved(field).keys()
+            assert {"maxLength", "minLength", "pattern"} <= limits or "maximum" in limits
 
 
 def test_every_example_of_a_body_is_one() -> None:

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +22,7 @@ import pytest
 from api import ANA, PROMPT, Api, Applicant, over_http
 from postgresql import fresh_schema, server_url
 from rehearsal import Behaviour, Rehearsal
+from server import APP_FOLDER
 from streams import Event as StreamEvent
 from streams import heard, opened
 from topology import Topology, running
@@ -190,3 +194,24 @@ def test_a_client_that_sends_slowly_does_not_reach_an_instance(topology: Topolog
         assert over_http(http).start().status == 200
     for slow in clients:
         slow.close()
+
+
+def test_the_script_serves_without_a_key(tmp_path: Path) -> None:
+    with fresh_schema(server_url()) as database_url:
+        process = subprocess.Popen(
+            [sys.executable, "tests/topology.py"],
+            cwd=APP_FOLDER,
+            env={"PATH": os.environ["PATH"], "TEST_DATABASE_URL": database_url},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        try:
+            (url,) = re.findall(r"http://\S+(?=;)", told)
+            with client(url) as http:
+                assert over_http(http).start().status == 200
+        finally:
+            process.terminate()
+            process.wait()
+            process.stdout.close()

@@ -7,12 +7,12 @@ Redis of TEST_DATABASE_URL and TEST_REDIS_URL:
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
@@ -99,6 +99,8 @@ def running(folder: Path, settings: dict[str, str]) -> Iterator[Topology]:
 
 def main() -> None:
     """Serve until stopped."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     rehearsal = Rehearsal().start()
     settings = {
         "OPENAI_API_KEY": "rehearsal",
@@ -108,11 +110,8 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), settings) as topology:
         print(f"Two instances behind {topology.url}; Ctrl-C stops them.", flush=True)
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            pass
+        with suppress(KeyboardInterrupt):
+            signal.pause()
     rehearsal.stop()
 
 
