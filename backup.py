@@ -4,8 +4,6 @@ Run by itself: `python backup.py [file]`; without a file, into `backups/`.
 """
 
 import os
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ import click
 
 from config import APP_FOLDER, StartError, load
 from db import path_of
+from progress import Progress, progress_bar
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,8 +24,6 @@ STEP = 1000
 
 # Seconds to wait for a database that is locked at the moment.
 LOCK_TIMEOUT = 30.0
-
-Progress = Callable[[int, int], None]
 
 
 class BackupError(Exception):
@@ -68,10 +65,10 @@ def back_up(source: Path, target: Path, progress: Progress) -> int:
 
 
 def _source() -> Path:
-    url = load(asks_model=False).database_url
-    if url.startswith(("postgresql://", "postgres://")):
+    config = load(asks_model=False)
+    if config.is_postgresql:
         raise BackupError("This is for SQLite. PostgreSQL brings pg_dump.")
-    return path_of(url)
+    return path_of(config.database_url)
 
 
 def _copy(source: Path, part: Path, progress: Progress) -> int:
@@ -119,13 +116,8 @@ def main(file: Path | None) -> None:
         source = _source()
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         target = file or APP_FOLDER / "backups" / f"{source.stem}-{moment}.db"
-        with click.progressbar(length=1, label="Copying", file=sys.stderr) as bar:
-
-            def show(done: int, total: int) -> None:
-                bar.length = total
-                bar.update(done - bar.pos)
-
-            messages = back_up(source, target, show)
+        with progress_bar("Copying") as progress:
+            messages = back_up(source, target, progress)
     except (BackupError, StartError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{messages} messages in {target}, checked.")

@@ -117,6 +117,11 @@ class Config:
     port: int = 5000
     """Port of `python app.py`, on 127.0.0.1; gunicorn reads `PORT` by itself."""
 
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether `database_url` names a PostgreSQL database."""
+        return self.database_url.startswith(("postgresql://", "postgres://"))
+
 
 def has_api_key() -> bool:
     """Tell whether the environment or `.env` holds a key."""

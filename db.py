@@ -151,7 +151,7 @@ def open_database(config: Config) -> Database:
         StartError: The URL or the database cannot be used.
 
     """
-    if config.database_url.startswith(("postgresql://", "postgres://")):
+    if config.is_postgresql:
         try:
             from postgres import open_postgres
         except ImportError as error:

@@ -3,9 +3,8 @@
 Run by itself: `python postgres_import.py file`, with DATABASE_URL set to the PostgreSQL database.
 """
 
-import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +19,12 @@ from config import Config, StartError, load
 from db import open_database
 from messages import InterviewKey
 from postgres import open_postgres
+from progress import Progress, progress_bar
 
 if TYPE_CHECKING:
     import sqlite3
 else:
     from db import sqlite3
-
-Progress = Callable[[int, int], None]
 
 # Interviews that an error names.
 NAMED = 20
@@ -243,7 +241,7 @@ def _store(cursor: Cursor[Any]) -> Imported:
 
 def _target() -> Config:
     config = load(asks_model=False)
-    if not config.database_url.startswith(("postgresql://", "postgres://")):
+    if not config.is_postgresql:
         raise StartError("DATABASE_URL must name the PostgreSQL database to import into.")
     return config
 
@@ -254,13 +252,8 @@ def main(file: Path) -> None:
     """Import the file and say what came of it."""
     try:
         config = _target()
-        with click.progressbar(length=1, label="Importing", file=sys.stderr) as bar:
-
-            def show(done: int, total: int) -> None:
-                bar.length = max(total, 1)
-                bar.update(done - bar.pos)
-
-            imported = import_file(file, config, show)
+        with progress_bar("Importing") as progress:
+            imported = import_file(file, config, progress)
     except (ImportingError, StartError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(

@@ -3,20 +3,19 @@
 import os
 import statistics
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 
 from proxy import Proxy
 from run import ROUNDS, TICKS, SingleApplicants, begin_load, end_load, in_turn, load, ms
+from schemas import fresh_schema
 
 if TYPE_CHECKING:
     from run import Bench, Server
@@ -24,27 +23,16 @@ if TYPE_CHECKING:
 
 def measure(bench: "Bench") -> None:
     """Compare it with SQLite in the same run, and count what a reply asks of it."""
-    if "TEST_DATABASE_URL" not in os.environ:
+    server = os.environ.get("TEST_DATABASE_URL")
+    if server is None:
         bench.notes.append("TEST_DATABASE_URL is not set: nothing was measured on PostgreSQL.")
         return
     with ExitStack() as schemas:
-        urls = [schemas.enter_context(fresh_schema()) for _ in range(3)]
+        urls = [schemas.enter_context(fresh_schema(server)) for _ in range(3)]
         one_at_a_time(bench, *urls[:2])
         sixteen_at_once(bench, urls[2])
         what_a_reply_costs(bench, urls[0])
         bench.stop_all()  # before the schemas are dropped
-
-
-@contextmanager
-def fresh_schema() -> Iterator[str]:
-    """Give a URL that leads to an empty schema."""
-    url = os.environ["TEST_DATABASE_URL"]
-    name = f"bench_{uuid4().hex}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {name}")
-    yield f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{name}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA {name} CASCADE")
 
 
 def one_at_a_time(bench: "Bench", url_of_one: str, url_of_two: str) -> None:

@@ -20,8 +20,9 @@ os.environ["DATABASE_URL"] = f"sqlite:///{tempfile.mkdtemp()}/imported.db"
 from api import Api, over_flask
 from app import create_app
 from config import Config
-from postgresql import PostgresServer, fresh_schema, server_url
+from postgresql import PostgresServer, server_url
 from rehearsal import Rehearsal
+from schemas import fresh_schema
 from server import Gunicorn
 
 API_KEY = "sk-secret-of-the-tests"

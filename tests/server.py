@@ -35,6 +35,18 @@ def wait_until_it_answers(port: int, log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
+def run_command(url: str, script: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run one of the project's commands on a database, with nothing else in the environment."""
+    return subprocess.run(
+        [sys.executable, script, *map(str, arguments)],
+        cwd=APP_FOLDER,
+        env={"DATABASE_URL": url, "PATH": ""},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+
 @contextmanager
 def development_server(folder: Path) -> Iterator[int]:
     """`make run` without a key, on the port that is given; the log is `folder/log`."""

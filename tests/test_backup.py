@@ -1,8 +1,6 @@
 """A copy of the database: consistent under load, checked, and never half a file."""
 
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 import backup
 from api import ANA, Api
 from backup import BackupError, back_up
-from server import APP_FOLDER, Gunicorn
+from server import Gunicorn, run_command
 
 
 def ignore(done: int, total: int) -> None:
@@ -117,17 +115,7 @@ def test_the_command_says_what_it_copied(api: Api, database_path: Path, tmp_path
     api.start()
     copy = tmp_path / "copy.db"
 
-    def run(url: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "backup.py", str(copy)],
-            cwd=APP_FOLDER,
-            env={"DATABASE_URL": url, "PATH": ""},
-            capture_output=True,
-            check=False,
-            text=True,
-        )
-
-    done = run(f"sqlite:///{database_path}")
+    done = run_command(f"sqlite:///{database_path}", "backup.py", copy)
     assert done.returncode == 0
     assert done.stdout == f"2 messages in {copy}, checked.\n"
     connection = sqlite3.connect(copy)
@@ -135,7 +123,7 @@ def test_the_command_says_what_it_copied(api: Api, database_path: Path, tmp_path
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     connection.close()
 
-    again = run(f"sqlite:///{database_path}")
+    again = run_command(f"sqlite:///{database_path}", "backup.py", copy)
     assert again.returncode == 1
     assert "exists already" in again.stderr
-    assert "pg_dump" in run("postgresql://localhost/tukma").stderr
+    assert "pg_dump" in run_command("postgresql://localhost/tukma", "backup.py", copy).stderr

@@ -1,8 +1,6 @@
 """A SQLite file's interviews in PostgreSQL: every word, once, or nothing at all."""
 
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +14,10 @@ from api_keys import hash_of
 from app import create_app
 from config import Config
 from postgres_import import Imported, ImportingError, import_file
-from postgresql import fresh_schema, server_url
+from postgresql import server_url
 from rehearsal import SCRIPT, Behaviour, Rehearsal
-from server import APP_FOLDER
+from schemas import fresh_schema
+from server import run_command
 from test_migrations import OLD_TABLE
 
 KEYED: dict[str, Any] = {"api_keys": (hash_of("key"),), "secret_key": ("s" * 32,)}
@@ -220,22 +219,17 @@ def test_what_breaks_off_leaves_nothing(
 def test_the_command_tells_what_it_did(api: Api, target: Config, database_path: Path) -> None:
     api.start()
 
-    def run(file: Path, url: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "postgres_import.py", str(file)],
-            cwd=APP_FOLDER,
-            env={"DATABASE_URL": url, "PATH": ""},
-            capture_output=True,
-            check=False,
-            text=True,
-        )
-
-    done = run(database_path, target.database_url)
+    done = run_command(target.database_url, "postgres_import.py", database_path)
     assert done.stdout == "1 interviews imported, 0 were there already; 2 messages in all.\n"
-    again = run(database_path, target.database_url)
+    again = run_command(target.database_url, "postgres_import.py", database_path)
     assert again.stdout == "0 interviews imported, 1 were there already; 0 messages in all.\n"
     assert (
         "There is no database"
-        in run(database_path.with_name("none.db"), target.database_url).stderr
+        in run_command(
+            target.database_url, "postgres_import.py", database_path.with_name("none.db")
+        ).stderr
     )
-    assert "must name the PostgreSQL" in run(database_path, "sqlite:///x.db").stderr
+    assert (
+        "must name the PostgreSQL"
+        in run_command("sqlite:///x.db", "postgres_import.py", database_path).stderr
+    )

@@ -20,8 +20,9 @@ import httpx2
 import pytest
 
 from api import ANA, PROMPT, Api, Applicant, over_http
-from postgresql import fresh_schema, server_url
+from postgresql import server_url
 from rehearsal import Behaviour, Rehearsal
+from schemas import fresh_schema
 from server import APP_FOLDER
 from streams import Event as StreamEvent
 from streams import heard, opened

@@ -1,0 +1,27 @@
+"""A schema of one's own in a PostgreSQL database, for tests and for the bench."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+
+
+@contextmanager
+def fresh_schema(url: str) -> Iterator[str]:
+    """An empty schema: the database's URL with it as the `search_path`."""
+    name = f"test_{uuid4().hex}"
+    schema = sql.Identifier(name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+    yield f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{name}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Who was killed may not have been missed yet.
+        connection.execute(
+            "SELECT pg_terminate_backend(pid)"
+            " FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+            " WHERE relnamespace = %s::regnamespace AND pid <> pg_backend_pid()",
+            [name],
+        )
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
