@@ -146,10 +146,9 @@ class Interviews:
     def _reply(
         self, interview: InterviewKey, text: str, idempotency_key: str | None, turn: Turn
     ) -> Pieces:
-        # Not synced yet, which would be for nothing, or keep the model waiting: nobody is told a
-        # word before the answer is stored, and that is synced, or before a `sync` of its own.
-        turn.before_words = self._database.sync
-        with self._database.transaction(interview, synced=False) as messages:
+        # Unless it is streamed, nobody is told a word before the answer is stored. That is synced,
+        # and syncing this already would keep the model waiting for nothing.
+        with self._database.transaction(interview, synced=turn.streamed) as messages:
             request = fingerprint("reply", text)
             history, known = recall(messages, interview, idempotency_key, request)
             stored = len(history)

@@ -32,16 +32,12 @@ def whole(pieces: Pieces) -> str:
 
 
 class Turn:
-    """A start or a reply under way.
-
-    `before_words` is done once, before the first words are told that are not stored yet.
-    """
+    """A start or a reply under way."""
 
     def __init__(self, deadline: float, *, streamed: bool) -> None:
         self.deadline = deadline
         self.streamed = streamed
         self.told: list[str] = []
-        self.before_words: Callable[[], None] = lambda: None
         self.call: SharedCall[str | None] | None = None
 
     def hear(self, call: SharedCall[str | None], *, tells: bool) -> Generator[list[str]]:
@@ -53,8 +49,6 @@ class Turn:
             if pieces is None:
                 return
             if tells and pieces:
-                if not self.told:
-                    self.before_words()
                 self.told += pieces
             if tells or not pieces:
                 yield pieces
