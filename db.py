@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from config import APP_FOLDER, Config, StartError, load
 from errors import DatabaseUnavailable
+from group_commit import GroupCommit
 from messages import Database, InterviewKey, Messages
 from migrations import SCHEMA_VERSION, MigrationError, migrate
 from process_lock import ProcessLock
@@ -29,6 +29,10 @@ else:
         import sqlite3
 
 log = logging.getLogger(__name__)
+
+# Pages that a connection keeps to itself. As many connections stay as were ever in use at once, so
+# that SQLite's own 2 MB each would add up; the system keeps the pages as well, once for all.
+CACHE_KILOBYTES = 256
 
 # Seconds that a starting worker waits for another one that is migrating a large file.
 MIGRATION_TIMEOUT = 600.0
@@ -46,7 +50,7 @@ class SqliteDatabase(Database):
         self._idle: list[sqlite3.Connection] = []
         # Threads, and then processes, wait better here than for SQLite's own lock: that they would
         # poll, with pauses of up to a tenth of a second.
-        self._writing = Lock()
+        self._threads = GroupCommit(self._begun, lock_timeout)
         self._processes = ProcessLock(path.with_name(path.name + "-lock"))
 
     @contextmanager
@@ -63,12 +67,12 @@ class SqliteDatabase(Database):
         synced: bool = True,
     ) -> Iterator[Messages]:
         """Give the queries in a transaction; the only one at the time."""
-        with self._transaction(synced) as connection:
+        with _translated_errors(), self._threads.transaction(synced=synced) as connection:
             yield Messages(connection.execute)
 
     def sync(self) -> None:
         """Let all that was stored without being synced survive a power cut."""
-        with self._transaction(synced=True) as connection:
+        with _translated_errors(), self._threads.transaction(synced=True) as connection:
             # What is written is what is there already.
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             connection.execute(f"PRAGMA user_version = {version}")
@@ -80,8 +84,8 @@ class SqliteDatabase(Database):
         self._processes.close()
 
     @contextmanager
-    def _transaction(self, synced: bool) -> Iterator["sqlite3.Connection"]:
-        with _translated_errors(), self._turn(), self._connection() as connection:
+    def _begun(self, synced: bool) -> Iterator["sqlite3.Connection"]:
+        with self._processes.turn(), self._connection() as connection:
             # Only a write-ahead log can be left unsynced without harm. Each transaction says which
             # it wants, so that none depends on what the connection was used for before.
             relaxed = not synced and wal_is_safe(sqlite3.sqlite_version_info)
@@ -96,16 +100,6 @@ class SqliteDatabase(Database):
                 if connection.in_transaction:  # a full disk has rolled back by itself
                     connection.execute("ROLLBACK")
                 raise
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._writing.acquire(timeout=self._lock_timeout):
-            raise DatabaseUnavailable("it is busy")
-        try:
-            with self._processes.turn():
-                yield
-        finally:
-            self._writing.release()
 
     @contextmanager
     def _connection(self) -> Iterator["sqlite3.Connection"]:
@@ -205,6 +199,7 @@ def connect(path: Path, lock_timeout: float) -> "sqlite3.Connection":
     try:
         _set_journal_mode(connection, lock_timeout)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
     except BaseException:
         connection.close()
         raise

@@ -1,0 +1,219 @@
+"""Group commit: whoever shares a transaction is told what became of it, and of it alone."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+import db
+from config import Config
+from db import SqliteDatabase, open_database
+from errors import DatabaseUnavailable
+from group_commit import MAX_WRITERS
+from messages import InterviewKey, Messages
+
+sqlite3 = vars(db)["sqlite3"]  # whichever it is
+KEY = InterviewKey("job-1", "Ana", "ana@example.com")
+Body = Callable[[Messages], object]
+
+
+class Crowd:
+    """Threads that have all come to write while one of them does."""
+
+    def __init__(self, config: Config) -> None:
+        database = open_database(config)
+        assert isinstance(database, SqliteDatabase)
+        self.database = database
+        with database.transaction():
+            pass
+        (self.connection,) = database._idle
+        self.statements: list[str] = []
+        self.connection.set_trace_callback(self.statements.append)
+        self.ended: list[Future[None]] = []
+
+    def write(self, *bodies: Body, unsynced: tuple[int, ...] = ()) -> list[Future[None]]:
+        """Let each body be a thread's transaction, and return what came of them.
+
+        An unsynced one is under way, in which only those can join that are unsynced as well.
+        """
+        self.ended = ended = []
+        with ThreadPoolExecutor(len(bodies)) as pool, self.database.transaction(synced=False):
+            for number, body in enumerate(bodies):
+                ended.append(pool.submit(self._write, body, number not in unsynced))
+                while len(self.database._threads._waiting) < len(ended):
+                    assert not ended[-1].done()
+                    time.sleep(0.001)
+        return ended
+
+    def _write(self, body: Body, synced: bool) -> None:
+        with self.database.transaction(synced=synced) as messages:
+            body(messages)
+
+    def stored(self) -> list[str]:
+        with self.database.reading() as messages:
+            return [message.content for message in messages.of(KEY)]
+
+    def commits(self) -> int:
+        return self.statements.count("COMMIT")
+
+
+@pytest.fixture
+def crowd(config: Config) -> Iterator[Crowd]:
+    crowd = Crowd(config)
+    yield crowd
+    crowd.database.close()
+
+
+def say(content: str) -> Body:
+    return lambda messages: messages.add(KEY, "user", content)
+
+
+def say_and_fail(messages: Messages) -> None:
+    messages.add(KEY, "user", "Never mind")
+    raise RuntimeError
+
+
+def test_threads_that_wait_share_a_commit_in_the_order_in_which_they_came(crowd: Crowd) -> None:
+    texts = [f"Text {number}" for number in range(MAX_WRITERS)]
+    for ended in crowd.write(*map(say, texts)):
+        ended.result()
+    assert crowd.stored() == texts
+    assert crowd.commits() == 2  # that of the one before, and theirs
+
+
+def test_no_transaction_grows_without_end(crowd: Crowd) -> None:
+    for ended in crowd.write(*[say("Hello")] * (MAX_WRITERS + 1)):
+        ended.result()
+    assert crowd.commits() == 3
+
+
+def test_nobody_goes_on_before_the_commit(crowd: Crowd) -> None:
+    seen: list[object] = []
+
+    def look_around(messages: Messages) -> None:
+        messages.add(KEY, "user", "Second")
+        time.sleep(0.1)  # enough for the first one, if it did not wait
+        seen.extend((crowd.ended[0].done(), crowd.stored()))
+
+    crowd.write(say("First"), look_around)
+    assert seen == [False, []]
+    assert crowd.stored() == ["First", "Second"]
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_who_fails_undoes_no_more_than_its_own(crowd: Crowd, failing: int) -> None:
+    bodies = [say("A"), say("B"), say("C")]
+    bodies[failing] = say_and_fail
+    ended = crowd.write(*bodies)
+    kept = [text for number, text in enumerate("ABC") if number != failing]
+    assert crowd.stored() == kept
+    for number, one in enumerate(ended):
+        if number == failing:
+            with pytest.raises(RuntimeError):
+                one.result()
+        else:
+            one.result()
+
+
+def test_a_full_disk_is_told_to_whoever_it_undoes(crowd: Crowd) -> None:
+    (pages,) = crowd.connection.execute("PRAGMA page_count").fetchone()
+    crowd.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    ended = crowd.write(say("A"), say("Large" * 100_000), say("C"))
+    failed = ["its disk is full" in str(one.exception()) for one in ended]
+    assert failed[1]
+    assert all(lost or one.exception() is None for one, lost in zip(ended, failed, strict=True))
+    assert crowd.stored() == [
+        text for text, lost in zip(("A", "", "C"), failed, strict=True) if not lost
+    ]
+    crowd.connection.execute("PRAGMA max_page_count = 100000")
+    crowd.write(say("D"))[0].result()
+    assert crowd.stored()[-1] == "D"
+
+
+def test_a_commit_that_fails_fails_for_all(crowd: Crowd) -> None:
+    crowd.connection.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    crowd.connection.execute(
+        "CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"
+    )
+    crowd.connection.execute("PRAGMA foreign_keys = ON")
+
+    def break_a_promise(_: Messages) -> None:
+        crowd.connection.execute("INSERT INTO child VALUES (1)")
+
+    for ended in crowd.write(say("A"), break_a_promise, say("C")):
+        with pytest.raises(sqlite3.IntegrityError):
+            ended.result()
+    assert crowd.stored() == []
+    crowd.write(say("D"))[0].result()
+    assert crowd.stored() == ["D"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"), [("ROLLBACK", RuntimeError), ("RELEASE part", DatabaseUnavailable)]
+)
+def test_if_a_part_cannot_be_undone_alone_all_are_told(
+    crowd: Crowd, statement: str, error: type[Exception]
+) -> None:
+    """As SQLite rolls back by itself after some errors, or fails to."""
+
+    def fail(messages: Messages) -> None:
+        messages.add(KEY, "user", "B")
+        crowd.connection.execute(statement)
+        raise RuntimeError
+
+    for ended in crowd.write(say("A"), fail, say("C"))[:2]:
+        with pytest.raises(error):
+            ended.result()
+    assert crowd.stored() == ["C"]
+
+
+def test_who_must_be_synced_joins_nobody_who_need_not(crowd: Crowd) -> None:
+    for ended in crowd.write(say("A"), say("B"), say("C"), unsynced=(0, 2)):
+        ended.result()
+    asked = [statement for statement in crowd.statements if "synchronous" in statement]
+    assert asked == ["PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"]
+    assert crowd.commits() == 2
+    assert crowd.stored() == ["A", "B", "C"]
+
+
+def test_who_waits_too_long_is_told_and_forgotten(config: Config) -> None:
+    crowd = Crowd(replace(config, database_lock_timeout=0.2))
+    with ThreadPoolExecutor() as pool, crowd.database.transaction():
+        late = [pool.submit(crowd._write, say("Late"), True) for _ in range(3)]
+        for one in late:
+            with pytest.raises(DatabaseUnavailable, match="busy"):
+                one.result()
+    crowd.write(say("A"), say("B"))
+    assert crowd.stored() == ["A", "B"]
+    crowd.database.close()
+
+
+def test_a_transaction_that_cannot_begin_lets_the_next_one_try(crowd: Crowd) -> None:
+    # A transaction within a transaction cannot begin.
+    crowd.connection.execute("BEGIN")
+    with pytest.raises(DatabaseUnavailable), crowd.database.transaction():
+        pass
+    with crowd.database.transaction() as messages:
+        messages.add(KEY, "user", "A")
+    assert crowd.stored() == ["A"]
+
+
+def test_what_is_told_to_be_stored_is_stored_and_nothing_else(crowd: Crowd) -> None:
+    """Many at once, of whom some fail."""
+
+    def write(number: int) -> str | None:
+        text = f"Text {number}"
+        body = say_and_fail if number % 5 == 0 else say(text)
+        with suppress(RuntimeError):
+            crowd._write(body, number % 3 > 0)
+            return text
+        return None
+
+    with ThreadPoolExecutor(16) as pool:
+        told = [text for text in pool.map(write, range(400)) if text is not None]
+    assert len(told) == 320
+    assert sorted(crowd.stored()) == sorted(told)
+    assert crowd.commits() < 320
