@@ -1,8 +1,9 @@
 """The load: applicants on connections of their own, each waiting for its answer before it goes on.
 
-Raw HTTP over asyncio, in a process of its own: what it takes of a core is in its result. Prints
-JSON: `replies`, `errors`, `seconds`, `median`, `p95` and `longest` of a reply in seconds, `cpu` in
-seconds, `pieces` of all streams. A stream counts as an error if its pieces are not its answer.
+They go on for some seconds, at least for one turn each. Raw HTTP over asyncio, in a process of its
+own: what it takes of a core is in its result. Prints JSON: `replies`, `errors`, `seconds`,
+`median`, `p95` and `longest` of a reply in seconds, `cpu` in seconds, `pieces` of all streams. A
+stream counts as an error if its pieces are not its answer.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import asyncio
 import json
 import sys
 import time
+from itertools import cycle
 
 TURN = "I have worked in intensive care for eight years, the last three as head of a team."
 
@@ -81,9 +83,8 @@ class Load:
         else:
             accept = "text/event-stream" if streams else "application/json"
             requests = [request("/reply", accept, **one, message=TURN) for one in who]
-            turn = 0
-            while (began := time.perf_counter()) < end:
-                content = requests[turn % self._each]
+            for content in cycle(requests):
+                began = time.perf_counter()
                 if streams:
                     pieces = await stream(reader, writer, content)
                     self.pieces += pieces or 0
@@ -94,7 +95,8 @@ class Load:
                     self.latencies.append(time.perf_counter() - began)
                 else:
                     self.errors += 1
-                turn += 1
+                if time.perf_counter() >= end:
+                    break
         writer.close()
 
 
