@@ -27,12 +27,13 @@ class Group:
     """Threads that write in one transaction, one after the other."""
 
     def __init__(self, begin: Begin, *, synced: bool) -> None:
-        self._transaction = ExitStack()
-        self._connection = self._transaction.enter_context(begin(synced))
         self._synced = synced
         self._writers = 0
         self._error: BaseException | None = None
         self.ended = Future[None]()
+        self._transaction = ExitStack()
+        # Last, so that nothing can fail that would leave it open.
+        self._connection = self._transaction.enter_context(begin(synced))
 
     def takes(self, *, synced: bool) -> bool:
         """Tell whether another thread may write in it: how it is synced is settled."""

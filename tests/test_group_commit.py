@@ -1,5 +1,8 @@
 """Group commit: whoever shares a transaction is told what became of it, and of it alone."""
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 import db
-from config import Config
+from config import APP_FOLDER, Config
 from db import SqliteDatabase, open_database
 from errors import DatabaseUnavailable
 from group_commit import MAX_WRITERS
@@ -217,3 +220,17 @@ def test_what_is_told_to_be_stored_is_stored_and_nothing_else(crowd: Crowd) -> N
     assert len(told) == 320
     assert sorted(crowd.stored()) == sorted(told)
     assert crowd.commits() < 320
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux fails files as a disk would")
+def test_a_disk_that_fails_now_and_then_is_told_to_those_whom_it_fails(config: Config) -> None:
+    command = [sys.executable, "tests/failing_disk.py", config.database_url]
+    done = subprocess.run(command, cwd=APP_FOLDER, check=True, stdout=subprocess.PIPE, timeout=120)
+    told = json.loads(done.stdout)
+    database = open_database(config)
+    with database.reading() as messages:
+        stored = [message.content for message in messages.of(KEY)]
+    database.close()
+    assert told["lost"]
+    assert len(told["stored"]) + len(told["lost"]) == 600
+    assert sorted(stored) == sorted(told["stored"])
