@@ -191,8 +191,8 @@ class Interviews:
                 (interview, newest),
                 partial(self._answer, interview, history, turn.deadline),
                 # To a message that was open before, another process may be about to store an
-                # answer. That one would then be told, and not what the model says here: so the
-                # whole is told once it is stored.
+                # answer. That one would then be told, and not what the model says here. Nor is it
+                # sure to be synced yet. So the whole is told once it is stored.
                 streams=turn.streamed and is_new,
             )
             if answer is not None:

@@ -246,7 +246,8 @@ class Database(Protocol):
             interview: Which one messages are added to. Until the transaction ends it is nobody
                 else's, and what is read of it is what is stored.
             synced: Whether what is stored survives a power cut. If not, it survives whatever
-                becomes of this process, and the next synced transaction makes it survive the rest.
+                becomes of this process, and the next synced transaction that stores anything makes
+                it survive the rest.
 
         """
 
