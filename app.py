@@ -12,14 +12,20 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 from werkzeug.serving import WSGIRequestHandler
 
-from access import Access, allow, is_applicant, register_access, warn_of_weakness
-from applicant_tokens import ApplicantTokens
-from browsers import register_browsers
+from access.applicant_tokens import ApplicantTokens
+from access.guard import Access, allow, is_applicant, register_access, warn_of_weakness
+from access.rate_limits import RateLimits
 from config import Config, StartError, has_api_key, load
 from db import open_database
-from errors import register_error_handlers
-from event_stream import event_stream, is_wanted
-from fields import (
+from interviews.interview import Interviews
+from interviews.turns import Pieces, whole
+from llm import LLM
+from monitoring.logs import register_request_log, set_up_logging
+from monitoring.metrics import register_metrics
+from web.browser_headers import register_browsers
+from web.error_handlers import register_error_handlers
+from web.event_stream import event_stream, is_wanted
+from web.fields import (
     Json,
     access_key_of_path,
     idempotency_key,
@@ -29,14 +35,8 @@ from fields import (
     interview_of_path,
     refuse_unreadable,
 )
-from health import health
-from interview import Interviews
-from llm import LLM
-from logs import register_request_log, set_up_logging
-from metrics import register_metrics
-from openapi import openapi
-from rate_limits import RateLimits
-from turns import Pieces, whole
+from web.health import health
+from web.openapi import openapi
 
 api = Blueprint("api", __name__)
 
@@ -213,7 +213,7 @@ def _config() -> Config:
 
 
 if __name__ == "__main__" and "--rehearse" in sys.argv and not has_api_key():
-    from rehearsal import stand_in_for_openai
+    from openai_api.rehearsal import stand_in_for_openai
 
     stand_in_for_openai()
 

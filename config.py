@@ -4,13 +4,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from limits import parse_many
-
-import api_keys
 
 APP_FOLDER = Path(__file__).resolve().parent
 
@@ -231,7 +230,7 @@ def _key_hashes(settings: Mapping[str, str]) -> tuple[bytes, ...]:
                 raise StartError("API_KEYS has a sha256: that 64 hexadecimal digits do not follow.")
             hashes.append(bytes.fromhex(digits))
         elif item.isascii() and item.isprintable():
-            hashes.append(api_keys.hash_of(item))
+            hashes.append(sha256(item.encode()).digest())
         else:
             raise StartError("API_KEYS has a key with characters that no header can carry.")
     return tuple(hashes)

@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from config import StartError, load
-from serving import limit_silence, without_personal_data
+from web.gunicorn_worker import limit_silence, without_personal_data
 
 try:
     settings = load()  # `config` is a setting of gunicorn's own
@@ -25,7 +25,7 @@ except StartError as error:
 
 # Threads, as requests wait for the model nearly all the time. Two processes can use two cores; more
 # only take memory.
-worker_class = "serving.Worker"
+worker_class = "web.gunicorn_worker.Worker"
 workers = settings.web_concurrency
 threads = settings.worker_threads
 worker_connections = max(1000, 2 * threads)

@@ -19,12 +19,13 @@ import httpx2
 import openai
 from openai import DefaultHttpxClient, OpenAI, Stream
 
-import metrics
-import telemetry
-from completions import Answer, PassingError, Tell, streamed_answer, whole_answer
-from completions import LLMError as LLMError
 from config import Config
-from deadline import bound_by_deadline, network_deadline
+from monitoring import metrics, request_record
+from openai_api.completions import Answer, streamed_answer, whole_answer
+from openai_api.completions import Tell as Tell
+from openai_api.deadline import bound_by_deadline, network_deadline
+from openai_api.errors import LLMError as LLMError
+from openai_api.errors import PassingError
 
 log = logging.getLogger(__name__)
 
@@ -269,7 +270,7 @@ def _note_tokens(model: str, usage: Any) -> None:
     """Note what the call has used, as far as the provider says it."""
     if not isinstance(usage, dict):
         usage = {}
-    record = telemetry.current()
+    record = request_record.current()
     record.model = model
     for direction, name in (("in", "prompt_tokens"), ("out", "completion_tokens")):
         tokens = usage.get(name)

@@ -31,8 +31,8 @@ from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from config import Config
-from db import connect, open_database
-from messages import Applicant, InterviewKey
+from db import Applicant, InterviewKey, Messages, open_database
+from storage.sqlite.connections import connect
 
 ROUNDS = 5
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -121,7 +121,9 @@ class Bench:
 
     def _rehearsal(self, *options: str) -> str:
         port = free_port()
-        self._serve([sys.executable, "rehearsal.py", "--port", str(port), *options], port)
+        self._serve(
+            [sys.executable, "-m", "openai_api.rehearsal", "--port", str(port), *options], port
+        )
         return f"http://127.0.0.1:{port}/v1"
 
     def stop_all(self) -> None:
@@ -403,8 +405,8 @@ class Bench:
             "127.0.0.1", self.ours("list", self.upstream).port, timeout=60
         )
         database = open_database(bench_config(self._folder / "list.db"))
-        with database.reading() as messages:
-            applicants = messages.applicants("seeded")
+        with database.reading() as session:
+            applicants = Messages(session).applicants("seeded")
         assert len(applicants) == 10_000
         database.close()
 

@@ -20,8 +20,8 @@ os.environ["DATABASE_URL"] = f"sqlite:///{tempfile.mkdtemp()}/imported.db"
 from api import Api, over_flask
 from app import create_app
 from config import Config
+from openai_api.rehearsal import Rehearsal
 from postgresql import PostgresServer, server_url
-from rehearsal import Rehearsal
 from schemas import fresh_schema
 from server import Gunicorn
 

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from config import Config
-from openapi import description
+from web.openapi import description
 
 # With all that an instance can have.
 DOCUMENT = description(Config(openai_api_key="any", api_keys=(b"any",), metrics=True))

@@ -17,9 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from config import Config
-from db import open_database, path_of
-from errors import DatabaseUnavailable
-from messages import InterviewKey
+from db import InterviewKey, open_database
+from storage.errors import DatabaseUnavailable
+from storage.sqlite.database import path_of
 
 THREADS = 10
 

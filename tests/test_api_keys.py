@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from api_keys import hash_of, is_one_of, new_key
+from access.api_keys import hash_of, is_one_of, new_key
 from config import StartError, load
 from server import APP_FOLDER
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api import ANA, PROMPT, Api, Applicant
-from rehearsal import SCRIPT, Behaviour, Rehearsal
+from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 
 pytestmark = pytest.mark.both_databases
 

@@ -8,9 +8,9 @@ from threading import Event
 
 import pytest
 
-import backup
 from api import ANA, Api
-from backup import BackupError, back_up
+from commands import backup
+from commands.backup import BackupError, back_up
 from server import Gunicorn, run_command
 
 

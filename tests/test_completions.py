@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from completions import Answer, LLMError, streamed_answer, whole_answer
+from openai_api.completions import Answer, streamed_answer, whole_answer
+from openai_api.errors import LLMError
 
 
 def chunk(content: object, finish_reason: str | None = None) -> bytes:

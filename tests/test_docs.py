@@ -12,7 +12,7 @@ import pytest
 
 from app import app
 from config import Config
-from rehearsal import SCRIPT
+from openai_api.rehearsal import SCRIPT
 from server import APP_FOLDER, development_server
 
 README = (APP_FOLDER / "README.md").read_text()

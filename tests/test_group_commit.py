@@ -13,10 +13,10 @@ import pytest
 
 import db
 from config import APP_FOLDER, Config
-from db import SqliteDatabase, open_database
-from errors import DatabaseUnavailable
-from group_commit import MAX_WRITERS
-from messages import InterviewKey, Messages
+from db import InterviewKey, Messages, open_database
+from storage.errors import DatabaseUnavailable
+from storage.sqlite.database import SqliteDatabase
+from storage.sqlite.group_commit import MAX_WRITERS
 
 sqlite3 = vars(db)["sqlite3"]  # whichever it is
 KEY = InterviewKey("job-1", "Ana", "ana@example.com")

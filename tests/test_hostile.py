@@ -26,13 +26,13 @@ from itsdangerous import URLSafeSerializer
 from werkzeug.datastructures import Headers
 
 import db
+from access.api_keys import hash_of
 from api import ANA, PROMPT, Answer, Api, Applicant
-from api_keys import hash_of
 from config import Config
-from messages import InterviewKey
-from openapi import description
-from rehearsal import SCRIPT, Rehearsal
+from db import InterviewKey
+from openai_api.rehearsal import SCRIPT, Rehearsal
 from server import Gunicorn
+from web.openapi import description
 
 pytestmark = pytest.mark.both_databases
 

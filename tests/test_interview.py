@@ -9,7 +9,7 @@ from time import sleep
 import pytest
 
 from api import ANA, PROMPT, Answer, Api, Applicant
-from rehearsal import SCRIPT, Behaviour, Rehearsal
+from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 
 pytestmark = pytest.mark.both_databases
 

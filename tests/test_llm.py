@@ -17,7 +17,7 @@ import pytest
 from config import Config
 from conftest import API_KEY
 from llm import LLM, ChatMessage, LLMError
-from rehearsal import SCRIPT, Behaviour, Rehearsal
+from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 
 CONVERSATION: list[ChatMessage] = [{"role": "system", "content": "You interview Ana-Secret."}]
 

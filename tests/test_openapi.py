@@ -15,12 +15,12 @@ import jsonschema_rs
 import pytest
 from werkzeug.test import TestResponse
 
+from access.api_keys import hash_of
 from api import ANA, PROMPT, Answer, Api
-from api_keys import hash_of
 from app import create_app
 from config import APP_FOLDER, Config
 from contract import DOCUMENT, METHODS, operations, resolved, response, routes
-from rehearsal import FAULTS, Rehearsal
+from openai_api.rehearsal import FAULTS, Rehearsal
 from server import Gunicorn
 
 KEY = "a-recruiters-key"

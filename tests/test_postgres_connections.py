@@ -12,8 +12,8 @@ import pytest
 from api import Api
 from config import APP_FOLDER, Config, StartError
 from conversations import conversing, told_of
+from openai_api.rehearsal import Behaviour, Rehearsal
 from postgresql import PgBouncer, PostgresServer
-from rehearsal import Behaviour, Rehearsal
 from server import Gunicorn
 
 MakeApi = Callable[..., Api]

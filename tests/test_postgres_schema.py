@@ -11,8 +11,8 @@ import pytest
 from api import ANA, Api
 from config import Config, StartError
 from db import open_database
-from postgres_schema import SCHEMA_VERSION
 from postgresql import PostgresServer
+from storage.postgres.schema import SCHEMA_VERSION
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 
 from api import ANA, PROMPT
 from conversations import conversing, told_of
-from rehearsal import SCRIPT, Behaviour, Rehearsal
+from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from server import Gunicorn
 
 pytestmark = pytest.mark.both_databases

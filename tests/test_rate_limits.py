@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import pytest
 
+from access.api_keys import hash_of
 from api import ANA, PROMPT, Answer, Api, Applicant
-from api_keys import hash_of
-from rehearsal import Rehearsal
+from openai_api.rehearsal import Rehearsal
 from server import Gunicorn, free_port
 
 REDIS_URL = os.environ.get("TEST_REDIS_URL")

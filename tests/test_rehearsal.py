@@ -11,7 +11,7 @@ import pytest
 from openai import OpenAI
 
 from api import over_http
-from rehearsal import SCRIPT, Rehearsal
+from openai_api.rehearsal import SCRIPT, Rehearsal
 from server import APP_FOLDER, development_server, free_port
 
 

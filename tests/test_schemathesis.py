@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from errors import AlreadyStarted, ApiError, Finished, KeyReused, NotStarted, TokensOff
+from access.errors import TokensOff
+from errors import ApiError
+from interviews.errors import AlreadyStarted, Finished, KeyReused, NotStarted
 from server import Gunicorn
 
 KEY = "a-recruiters-key-that-nobody-guesses"

@@ -16,14 +16,13 @@ from typing import Any
 import httpx2
 import pytest
 
-import shared_calls
+from access.api_keys import hash_of
 from api import ANA, PROMPT, Api, Applicant
-from api_keys import hash_of
 from config import Config
 from conftest import API_KEY
-from db import open_database
-from messages import InterviewKey
-from rehearsal import FAULTS, SCRIPT, Behaviour, Rehearsal
+from db import InterviewKey, open_database
+from interviews import shared_calls
+from openai_api.rehearsal import FAULTS, SCRIPT, Behaviour, Rehearsal
 from server import Gunicorn
 from streams import HEADERS, Event, heard, reply, replying, start, starting
 
@@ -168,7 +167,7 @@ class TestWords:
     def test_silence_is_bridged_by_comments(
         self, api: Api, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(shared_calls, "SIGN_OF_LIFE", 0.1)
+        monkeypatch.setattr(shared_calls, "HEARTBEAT", 0.1)
         rehearsal.default = slow("One", "two", pace=1)
         response = api.raw(
             "POST", "/start_interview", json={**ANA.fields, "prompt": PROMPT}, headers=HEADERS

@@ -20,8 +20,8 @@ import httpx2
 import pytest
 
 from api import ANA, PROMPT, Api, Applicant, over_http
+from openai_api.rehearsal import Behaviour, Rehearsal
 from postgresql import server_url
-from rehearsal import Behaviour, Rehearsal
 from schemas import fresh_schema
 from server import APP_FOLDER
 from streams import Event as StreamEvent

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from rehearsal import Rehearsal
+from openai_api.rehearsal import Rehearsal
 from server import APP_FOLDER, Gunicorn, free_port, wait_until_it_answers
 
 

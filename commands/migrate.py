@@ -1,0 +1,16 @@
+"""Brings the database of `DATABASE_URL` up to date, as every start does."""
+
+import click
+
+from config import StartError, load
+from db import open_database
+
+
+@click.command(help=__doc__)
+def main() -> None:
+    """Migrate."""
+    try:
+        open_database(load(asks_model=False))
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("The database is up to date.")

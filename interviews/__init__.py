@@ -1,0 +1,1 @@
+"""One interview: what is stored when, and what the model is asked."""

@@ -1,0 +1,1 @@
+"""The log and the metrics; imports nothing else of the service."""

@@ -1,0 +1,15 @@
+"""Why the database could not be used."""
+
+from errors import Unavailable
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot do at the moment what was asked; what it has acknowledged is kept."""
+
+    retry_after = 5
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The database is not available ({reason}). "
+            "What was stored before is kept. Please try again."
+        )

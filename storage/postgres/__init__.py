@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, schema, transactions; loaded only where it is used."""

@@ -1,0 +1,170 @@
+"""Every query of the service's own tables, written once for SQLite and PostgreSQL.
+
+Contains no interview logic: `interviews/interview.py` decides what is stored when. Parameters are
+written as SQLite knows them, `:name`. No result is fetched before it is needed, as over a network
+each wait is a round trip.
+"""
+
+from datetime import UTC, datetime
+
+from storage.database import Rows, Session
+from storage.rows import Applicant, InterviewKey, Message, Role
+
+
+class Messages:
+    """The messages of interviews, and the idempotency keys that they came with."""
+
+    def __init__(self, session: Session) -> None:
+        self._execute = session.execute
+        self._one_interview = session.one_interview
+        self._one_access_key = session.one_access_key
+
+    def of(self, interview: InterviewKey) -> list[Message]:
+        """Return every message of the interview, oldest first."""
+        return list(map(Message._make, self._of(interview).fetchall()))
+
+    def of_with_key(
+        self, interview: InterviewKey, idempotency_key: str
+    ) -> tuple[list[Message], tuple[str, int] | None]:
+        """Return every message of the interview, oldest first, and what came with the key.
+
+        That is the request, and the id of the message it brought; None if the key is new.
+        """
+        # In this order: whoever stores a key stores its message with it, or before.
+        known = self._execute(
+            "SELECT request, message_id FROM idempotency_keys"
+            f" WHERE {self._one_interview} AND idempotency_key = :idempotency_key",
+            {**interview._asdict(), "idempotency_key": idempotency_key},
+        )
+        rows = self._of(interview)
+        return list(map(Message._make, rows.fetchall())), known.fetchone()
+
+    def _of(self, interview: InterviewKey) -> Rows:
+        return self._execute(
+            # An old file may hold a number for a time.
+            "SELECT id, role, content, CAST(date_created AS TEXT), is_finished FROM messages"
+            f" WHERE {self._one_interview} AND role <> 'aside' ORDER BY id",
+            interview._asdict(),
+        )
+
+    def newest(self, interview: InterviewKey) -> Message | None:
+        """Return the interview's last message."""
+        row = self._execute(
+            "SELECT id, role, content, CAST(date_created AS TEXT), is_finished FROM messages"
+            f" WHERE {self._one_interview} AND role <> 'aside' ORDER BY id DESC LIMIT 1",
+            interview._asdict(),
+        ).fetchone()
+        return Message._make(row) if row else None
+
+    def add(
+        self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
+    ) -> Message:
+        """Store a message at the interview's end."""
+        now = _now()
+        row = self._insert(interview, role, content, now, int(is_finished)).fetchone()
+        return Message(row[0] if row else 0, role, content, now, int(is_finished))
+
+    def _insert(
+        self,
+        interview: InterviewKey,
+        role: str,
+        content: str,
+        date_created: str,
+        is_finished: int,
+    ) -> Rows:
+        return self._execute(
+            "INSERT INTO messages"
+            " (role, content, date_created, is_finished, access_key, name, email)"
+            " VALUES (:role, :content, :date_created, :is_finished,"
+            " :access_key, :name, :email) RETURNING id",
+            {
+                "role": role,
+                "content": content,
+                "date_created": date_created,
+                "is_finished": is_finished,
+                **interview._asdict(),
+            },
+        )
+
+    def fill(self, message_id: int, content: str, *, is_finished: bool = False) -> None:
+        """Give a message that stands for one that was never sent its words."""
+        self._execute(
+            "UPDATE messages SET content = :content, date_created = :date_created,"
+            " is_finished = :is_finished WHERE id = :id",
+            {
+                "content": content,
+                "date_created": _now(),
+                "is_finished": int(is_finished),
+                "id": message_id,
+            },
+        )
+
+    def set_aside(self, interview: InterviewKey, message: Message) -> None:
+        """Keep the message's words outside the interview, before they are overwritten in it."""
+        self._insert(interview, "aside", message.content, message.date_created, 0)
+
+    def remember_key(
+        self, interview: InterviewKey, idempotency_key: str, request: str, message_id: int
+    ) -> None:
+        """Store which request came with the key, and which message it brought."""
+        self._execute(
+            "INSERT INTO idempotency_keys"
+            " (access_key, name, email, idempotency_key, request, message_id)"
+            " VALUES (:access_key, :name, :email, :idempotency_key, :request, :message_id)",
+            {
+                **interview._asdict(),
+                "idempotency_key": idempotency_key,
+                "request": request,
+                "message_id": message_id,
+            },
+        )
+
+    def applicants(self, access_key: str) -> list[Applicant]:
+        """Return everyone with an interview under the access key, in the order of their first."""
+        rows = self._execute(
+            "SELECT name, email, (name, email) IN ("
+            f"SELECT name, email FROM messages WHERE {self._one_access_key} AND is_finished = 1)"
+            f" FROM messages WHERE {self._one_access_key} AND is_first = 1 ORDER BY id",
+            {"access_key": access_key},
+        )
+        return [
+            Applicant(name, email, bool(is_finished))
+            for name, email, is_finished in rows.fetchall()
+        ]
+
+    def finished(self, access_key: str) -> list[Applicant]:
+        """Return everyone whose interview under the access key is finished, in that order."""
+        rows = self._execute(
+            f"SELECT name, email FROM messages WHERE {self._one_access_key} AND is_finished = 1"
+            " GROUP BY name, email ORDER BY MIN(id)",
+            {"access_key": access_key},
+        )
+        return [Applicant(name, email, is_finished=True) for name, email in rows.fetchall()]
+
+
+class TokenRevocations:
+    """How often the tokens of an interview were revoked; an interview is named by its digest."""
+
+    def __init__(self, session: Session) -> None:
+        self._execute = session.execute
+
+    def count(self, interview: str) -> int:
+        """Return how often the interview's tokens were revoked."""
+        row = self._execute(
+            "SELECT revocations FROM token_revocations WHERE interview = :interview",
+            {"interview": interview},
+        ).fetchone()
+        return row[0] if row else 0
+
+    def add(self, interview: str) -> None:
+        """Count one more revocation of the interview's tokens."""
+        self._execute(
+            "INSERT INTO token_revocations (interview, revocations) VALUES (:interview, 1)"
+            " ON CONFLICT (interview)"
+            " DO UPDATE SET revocations = token_revocations.revocations + 1",
+            {"interview": interview},
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,1 @@
+"""SQLite: connections, schema, and the turns to write."""

@@ -1,0 +1,235 @@
+"""A SQLite file's interviews in PostgreSQL: every word, once, or nothing at all."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from access.api_keys import hash_of
+from api import ANA, PROMPT, Api, Applicant
+from app import create_app
+from commands.import_sqlite import Imported, ImportingError, import_file
+from config import Config
+from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
+from postgresql import server_url
+from schemas import fresh_schema
+from server import run_command
+from test_sqlite_schema import OLD_TABLE
+
+KEYED: dict[str, Any] = {"api_keys": (hash_of("key"),), "secret_key": ("s" * 32,)}
+LONG = Applicant("😀" * 320, "Ana 😀" + "ä" * 300, "😀" * 320)
+
+
+@pytest.fixture
+def target(config: Config) -> Iterator[Config]:
+    """The same settings with an empty PostgreSQL database."""
+    with fresh_schema(server_url()) as url:
+        yield replace(config, database_url=url)
+
+
+@pytest.fixture
+def on_target(target: Config, make_api: Callable[..., Api]) -> Callable[..., Api]:
+    return lambda **settings: make_api(database_url=target.database_url, **settings)
+
+
+def import_it(file: Path, target: Config) -> Imported:
+    return import_file(file, target, lambda *_: None)
+
+
+def everything(api: Api, *applicants: Applicant) -> list[Any]:
+    """All that can be read of the interviews but ids, which differ."""
+    transcripts = [api.messages(applicant) for applicant in applicants]
+    for transcript in transcripts:
+        for message in transcript:
+            del message["id"]
+    lists = [
+        api.get(f"/{name}/{ANA.access_key}").body
+        for name in ("get_applicants", "finished_interviews")
+    ]
+    return [transcripts, lists, [api.status(applicant) for applicant in applicants]]
+
+
+def test_all_is_there_and_goes_on(
+    api: Api, on_target: Callable[..., Api], target: Config, database_path: Path
+) -> None:
+    mei = ANA.named("Mei")
+    for applicant in (ANA, mei):
+        assert api.start(applicant).status == 200
+    for number in range(5):
+        assert api.reply(f"Answer {number}", mei).status == 200  # which finishes it
+    assert api.reply("Hello").status == 200
+    before = everything(api, ANA, mei)
+
+    assert import_it(database_path, target) == Imported(2, 4 + 12, 0)
+    there = on_target()
+    assert everything(there, ANA, mei) == before
+    assert there.reply("And so on").body == {"system": SCRIPT[2]}
+    assert there.start(ANA.named("Noor")).status == 200
+    listed = there.get(f"/get_applicants/{ANA.access_key}").body["applicants"]
+    assert [applicant["name"] for applicant in listed] == [ANA.name, "Mei", "Noor"]
+    assert everything(api, ANA, mei) == before  # the file is as it was
+
+
+def test_doing_it_again_adds_what_has_come_since_and_nothing_else(
+    api: Api, on_target: Callable[..., Api], target: Config, database_path: Path
+) -> None:
+    api.start()
+    assert import_it(database_path, target) == Imported(1, 2, 0)
+    assert import_it(database_path, target) == Imported(0, 0, 1)
+    api.reply("Hello")
+    api.start(ANA.named("Mei"))
+    assert import_it(database_path, target) == Imported(1, 4, 1)
+    there = on_target()
+    assert there.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+    there.reply("It goes on here")
+    assert import_it(database_path, target) == Imported(0, 0, 2)
+    assert there.said()[4:] == ["It goes on here", SCRIPT[2]]
+
+
+def test_interviews_that_differ_are_listed_and_nothing_is_imported(
+    api: Api,
+    on_target: Callable[..., Api],
+    target: Config,
+    database_path: Path,
+    rehearsal: Rehearsal,
+) -> None:
+    mei, noor = ANA.named("Mei"), ANA.named("Noor")
+    for applicant in (ANA, mei, noor):
+        api.start(applicant)
+    import_it(database_path, target)
+    there = on_target()
+    rehearsal.default = Behaviour(echo=True)
+    for applicant in (ANA, noor):
+        api.reply("Said here", applicant)
+        there.reply("Said there", applicant)
+    api.start(ANA.named("Zoe"))
+    with pytest.raises(ImportingError) as refused:
+        import_it(database_path, target)
+    assert "2 interviews" in str(refused.value)
+    assert [line.split(" / ")[1] for line in str(refused.value).splitlines()[1:]] == [
+        ANA.name,
+        "Noor",
+    ]
+    assert there.messages(ANA.named("Zoe")) == []
+    assert there.said()[2:] == ["Said there", "You said: Said there"]
+    assert there.start(ANA.named("Zoe")).status == 200  # the tables are as they were
+
+
+def test_keys_and_revocations_count_on(
+    make_api: Callable[..., Api],
+    on_target: Callable[..., Api],
+    target: Config,
+    database_path: Path,
+    rehearsal: Rehearsal,
+) -> None:
+    api = make_api(**KEYED)
+
+    def call(api: Api, path: str, body: dict[str, str], **headers: str) -> Any:
+        return api.send("POST", path, json=body, headers={"X-API-Key": "key", **headers})
+
+    reply = {**ANA.fields, "message": "Hello"}
+    one = {"Idempotency-Key": "one"}
+    call(api, "/start_interview", {**ANA.fields, "prompt": PROMPT})
+    answer = call(api, "/reply", reply, **one)
+    token = call(api, "/applicant_token", ANA.fields).body["token"]
+    call(api, "/revoke_applicant_token", ANA.fields)
+
+    for _ in range(2):
+        import_it(database_path, target)
+    there = on_target(**KEYED)
+    rehearsal.default = Behaviour(status=500)
+    assert call(there, "/reply", reply, **one).body == answer.body
+    assert call(there, "/reply", {**reply, "message": "Else"}, **one).status == 422
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = there.send("GET", f"/interview_status/{ANA.path}", headers=headers)
+    assert answer.status == 401
+
+
+def test_an_old_file_is_put_in_order_on_the_way_and_stays_as_it_is(
+    on_target: Callable[..., Api], target: Config, tmp_path: Path
+) -> None:
+    file = tmp_path / "old.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute(OLD_TABLE)
+        for applicant, rows in (
+            (ANA, [("system", PROMPT), ("system", "Welcome."), ("user", "A"), ("user", "B\0C")]),
+            (ANA.named("Mei"), [("user", "Hello?")]),
+            (LONG, [("system", PROMPT)]),
+        ):
+            for role, content in rows:
+                connection.execute(
+                    "INSERT INTO messages (content, date_created, role, access_key, name, email)"
+                    " VALUES (?, '2025-04-06 12:00:00.123456', ?, ?, ?, ?)",
+                    (content, role, *applicant.fields.values()),
+                )
+    connection.close()
+    before = file.read_bytes()
+    assert import_it(file, target).interviews == 3
+    assert file.read_bytes() == before
+    there = on_target()
+    assert there.said() == [PROMPT, "Welcome.", "A\n\nB\ufffdC"]
+    assert there.said(ANA.named("Mei")) == ["", "", "Hello?"]
+    assert there.start(ANA.named("Mei")).status == 200
+    assert there.said(ANA.named("Mei"))[2:] == ["Hello?"]
+
+
+def test_thousands_of_interviews_need_no_more_locks_than_a_server_has(
+    config: Config, target: Config, on_target: Callable[..., Api], database_path: Path
+) -> None:
+    create_app(config).extensions["interviews"].close()
+    with sqlite3.connect(database_path) as connection:
+        connection.executemany(
+            "INSERT INTO messages (content, date_created, role, access_key, name, email)"
+            " VALUES ('x', '2026-01-01 12:00:00.000000', 'system', 'job-1', ?, 'a@example.com')",
+            ((f"Ana {number // 2}",) for number in range(20_000)),
+        )
+    connection.close()
+    seen: list[tuple[int, int]] = []
+    imported = import_file(database_path, target, lambda *counts: seen.append(counts))
+    assert imported == Imported(10_000, 20_000, 0)
+    assert seen[-1] == (20_000, 20_000)
+    assert len(seen) > 10
+    assert len(on_target().get("/get_applicants/job-1").body["applicants"]) == 10_000
+
+
+def test_what_breaks_off_leaves_nothing(
+    api: Api, on_target: Callable[..., Api], target: Config, database_path: Path
+) -> None:
+    api.start()
+
+    def lose_the_connection(done: int, total: int) -> None:
+        with psycopg.connect(target.database_url, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks"
+                " WHERE relation = 'messages'::regclass AND mode = 'ShareRowExclusiveLock'"
+            )
+
+    with pytest.raises(ImportingError, match="Nothing was imported"):
+        import_file(database_path, target, lose_the_connection)
+    there = on_target()
+    assert there.messages() == []
+    assert import_it(database_path, target) == Imported(1, 2, 0)
+    assert len(there.messages()) == 2
+
+
+def test_the_command_tells_what_it_did(api: Api, target: Config, database_path: Path) -> None:
+    api.start()
+
+    done = run_command(target.database_url, "postgres_import.py", database_path)
+    assert done.stdout == "1 interviews imported, 0 were there already; 2 messages in all.\n"
+    again = run_command(target.database_url, "postgres_import.py", database_path)
+    assert again.stdout == "0 interviews imported, 1 were there already; 0 messages in all.\n"
+    assert (
+        "There is no database"
+        in run_command(
+            target.database_url, "postgres_import.py", database_path.with_name("none.db")
+        ).stderr
+    )
+    assert (
+        "must name the PostgreSQL"
+        in run_command("sqlite:///x.db", "postgres_import.py", database_path).stderr
+    )

@@ -1,0 +1,355 @@
+"""PostgreSQL: what it alone can do to us, by a server that is restarted, starved and silenced."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from api import ANA, PROMPT, Api
+from config import Config
+from conversations import conversing, told_of
+from db import Database, InterviewKey, Messages, open_database
+from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
+from postgresql import PostgresServer
+from proxy import Proxy
+from server import Gunicorn
+from storage.errors import DatabaseUnavailable
+from storage.postgres.database import PostgresMessages, _translated
+from storage.postgres.schema import hash_of_interview
+
+KEY = InterviewKey(*ANA.fields.values())
+MakeApi = Callable[..., Api]
+SECRET = "word-of-the-tests"
+
+
+@pytest.fixture
+def database_url(server: PostgresServer) -> Iterator[str]:
+    """Every test here: a role without further rights, and a schema given by `search_path`."""
+    with server.schema() as url:
+        yield url
+
+
+@pytest.fixture
+def database(config: Config) -> Iterator[Database]:
+    database = open_database(config)
+    yield database
+    database.close()
+
+
+def lock(connection: psycopg.Connection, interview: InterviewKey) -> None:
+    """Hold an interview's lock until the transaction ends."""
+    expression = hash_of_interview(":")
+    for name, value in interview._asdict().items():
+        expression = expression.replace(f":{name}", f"'{value}'")
+    connection.execute(f"SELECT pg_advisory_xact_lock({expression})".encode())
+
+
+class TestCost:
+    @pytest.mark.parametrize("key", ["", "k"])
+    def test_a_reply_takes_two_commits_and_four_round_trips(
+        self, make_api: MakeApi, database_url: str, server: PostgresServer, key: str
+    ) -> None:
+        with Proxy(server.port) as proxy:
+            api = make_api(database_url=database_url.replace(str(server.port), str(proxy.port)))
+            api.start()
+            assert api.reply("One").status == 200
+            before = proxy.seen()
+            assert api.reply("Two", key=key).status == 200
+            cost = proxy.seen() - before
+            before = proxy.seen()
+            api.messages()
+            read = proxy.seen() - before
+        print(f"A reply: {cost}; a reading: {read}")
+        assert (cost["commits"], cost["round trips"]) == (2, 4)
+        assert cost["statements"] <= 12
+        assert (read["commits"], read["round trips"]) == (0, 1)
+
+    @pytest.mark.parametrize(
+        ("query", "index"),
+        [
+            (lambda messages: messages.of(KEY), "messages_interview"),
+            (lambda messages: messages.newest(KEY), "messages_interview"),
+            (lambda messages: messages.applicants(KEY.access_key), "messages_applicants"),
+            (lambda messages: messages.applicants(KEY.access_key), "messages_finished"),
+            (lambda messages: messages.finished(KEY.access_key), "messages_finished"),
+            (lambda messages: messages.of_with_key(KEY, "k"), "idempotency_keys_key"),
+        ],
+    )
+    def test_a_query_is_served_by_an_index(
+        self,
+        config: Config,
+        admin: psycopg.Connection,
+        query: Callable[[Messages], object],
+        index: str,
+    ) -> None:
+        """No step of its plan may read a whole table."""
+        open_database(config)
+        admin.execute(
+            "INSERT INTO messages (content, date_created, role, access_key, name, email,"
+            " is_finished) SELECT 'x', '', 'user', 'job-' || i % 100, 'Ana ' || i % 1000, 'e',"
+            " CASE WHEN i % 50 = 0 THEN 1 ELSE 0 END FROM generate_series(1, 10000) AS i"
+        )
+        admin.execute(
+            "INSERT INTO idempotency_keys SELECT access_key, name, email, id, '', id FROM messages"
+        )
+        admin.execute("ANALYZE messages, idempotency_keys")
+        plan: list[str] = []
+
+        def execute(query: str, values: Mapping[str, object]) -> psycopg.Cursor[Any]:
+            query = _translated(query)
+            plan.extend(row[0] for row in admin.execute(f"EXPLAIN {query}", values))
+            return admin.execute(query, values)
+
+        query(PostgresMessages(execute))
+        assert any(index in step for step in plan), plan
+        assert not any("Seq Scan" in step for step in plan), plan
+
+
+class TestFailure:
+    def test_nothing_acknowledged_is_lost_by_restarts_in_the_middle_of_load(
+        self,
+        make_server: Callable[..., Gunicorn],
+        server: PostgresServer,
+        rehearsal: Rehearsal,
+    ) -> None:
+        rehearsal.default = Behaviour(echo=True, delay=0.01)
+        service = make_server().start()
+        terminated = 0
+        with conversing(service, 8) as conversations:
+            for number in range(6):
+                time.sleep(1.5)
+                if number % 2:
+                    terminated += server.terminate_backends()
+                else:
+                    server.restart("immediate")
+            time.sleep(1)
+        said = told_of(conversations, service)
+        statuses = {status for conversation in conversations for status in conversation.statuses}
+        print(f"3 restarts, {terminated} connections terminated: {said}")
+        assert terminated > 0
+        assert statuses == {200, 503}
+        assert "Traceback" not in service.log.read_text()
+        assert SECRET not in service.log.read_text()
+
+    def test_a_connection_that_the_server_has_ended_is_replaced_before_it_is_used(
+        self, api: Api, server: PostgresServer
+    ) -> None:
+        api.start()
+        for number in range(3):
+            assert server.terminate_backends() > 0
+            assert api.reply(f"Hello {number}").status == 200
+            server.restart("fast")
+            assert len(api.messages()) == 4 + 2 * number
+
+    def test_a_server_that_is_down_is_503_and_comes_back_by_itself(
+        self, make_api: MakeApi, server: PostgresServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        api = make_api(database_lock_timeout=0.5)
+        api.start()
+        server.stop()
+        try:
+            for answer in (api.reply("Hello"), api.get("/readyz"), api.get("/get_applicants/j")):
+                assert answer.status == 503
+                assert "database is not available" in answer.body["error"]
+                assert int(answer.headers["Retry-After"]) > 0
+            assert api.get("/healthz").status == 200
+        finally:
+            server.start()
+        until_it_answers(api)
+        assert api.said() == [PROMPT, SCRIPT[0]]
+        assert api.reply("Hello").status == 200
+        assert SECRET not in caplog.text
+
+    def test_a_server_gone_silent_is_503_and_comes_back_by_itself(
+        self, make_api: MakeApi, server: PostgresServer
+    ) -> None:
+        api = make_api(database_lock_timeout=0.3, database_statement_timeout=0.3)
+        api.start()
+        with server.silent():
+            assert api.reply("Hello").status == 503
+            assert api.get("/readyz").status == 503
+        until_it_answers(api)
+        assert api.reply("Hello").status == 200
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+    def test_an_interview_that_is_locked_is_503_and_others_go_on(
+        self, make_api: MakeApi, admin: psycopg.Connection
+    ) -> None:
+        api = make_api(database_lock_timeout=0.3)
+        api.start()
+        mei = ANA.named("Mei")
+        with admin.transaction():
+            lock(admin, KEY)
+            answer = api.reply("Hello")
+            assert answer.status == 503
+            assert "busy" in answer.body["error"]
+            assert api.start(mei).status == 200
+            assert api.reply("Hello", mei).status == 200
+            assert api.said() == [PROMPT, SCRIPT[0]]
+        assert api.reply("Hello").status == 200
+
+    def test_a_statement_that_takes_too_long_is_ended(
+        self, make_api: MakeApi, admin: psycopg.Connection
+    ) -> None:
+        api = make_api(database_statement_timeout=0.3)
+        api.start()
+        with admin.transaction():
+            admin.execute("LOCK TABLE messages")
+            for answer in (api.reply("Hello"), api.get("/get_applicants/job-1")):
+                assert answer.status == 503
+                assert "too long" in answer.body["error"]
+        assert api.reply("Hello").status == 200
+
+    def test_when_all_connections_of_a_process_are_taken_others_wait_and_are_refused(
+        self, make_api: MakeApi, admin: psycopg.Connection
+    ) -> None:
+        api = make_api(database_lock_timeout=1.0, database_pool_size=1)
+        api.start()
+        mei = ANA.named("Mei")
+        with ThreadPoolExecutor() as pool, admin.transaction():
+            lock(admin, KEY)
+            blocked = pool.submit(api.reply, "Hello")
+            time.sleep(0.3)
+            answers = [pool.submit(api.start, mei) for _ in range(3)]
+            assert {answer.result().status for answer in [blocked, *answers]} <= {200, 400, 503}
+            assert blocked.result().status == 503
+        assert api.reply("Hello").status == 200
+        assert api.start(mei).status in (200, 400)
+
+    def test_no_connection_is_held_while_the_model_thinks(
+        self, make_api: MakeApi, server: PostgresServer, rehearsal: Rehearsal
+    ) -> None:
+        api = make_api(database_pool_size=2)
+        names = [ANA.named(f"Ana {number}") for number in range(12)]
+        rehearsal.default = Behaviour(delay=1.0)
+        with ThreadPoolExecutor(12) as pool:
+            answers = [pool.submit(api.start, name) for name in names]
+            while len(rehearsal.requests) < 12:
+                time.sleep(0.01)
+            states = server.execute("SELECT state FROM pg_stat_activity WHERE usename = 'tukma'")
+            assert len(states) <= 2
+            assert set(states) == {("idle",)}
+            assert {answer.result().status for answer in answers} == {200}
+
+    def test_a_process_that_freezes_in_a_transaction_loses_it(
+        self, config: Config, make_api: MakeApi
+    ) -> None:
+        api = make_api()
+        api.start()
+        frozen = open_database(replace(config, database_statement_timeout=0.3))
+        with pytest.raises(DatabaseUnavailable), frozen.transaction(KEY) as messages:
+            messages.add(KEY, "user", "Never")
+            messages.newest(KEY)
+            assert api.reply("Hello").status == 200
+        frozen.close()
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+    def test_a_server_that_takes_no_more_connections_is_503_and_recovers(
+        self, make_api: MakeApi, server: PostgresServer, database_url: str
+    ) -> None:
+        api = make_api(database_lock_timeout=0.5)
+        api.start()
+        server.terminate_backends()
+        others = []
+        with pytest.raises(psycopg.OperationalError, match="connection"):
+            for _ in range(30):
+                others.append(psycopg.connect(database_url))  # noqa: PERF401
+        try:
+            assert api.reply("Hello").status == 503
+        finally:
+            for other in others:
+                other.close()
+        until_it_answers(api)
+        assert api.reply("Hello").status == 200
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+    def test_a_server_that_may_only_be_read_is_503_and_recovers(
+        self, api: Api, server: PostgresServer
+    ) -> None:
+        api.start()
+        server.execute("ALTER ROLE tukma SET default_transaction_read_only = on")
+        try:
+            server.terminate_backends()
+            for answer in (api.reply("Hello"), api.get("/readyz")):
+                assert answer.status == 503
+                assert "read-only" in answer.body["error"]
+            assert api.said() == [PROMPT, SCRIPT[0]]
+        finally:
+            server.execute("ALTER ROLE tukma RESET default_transaction_read_only")
+        until_it_answers(api)
+        assert api.reply("Hello").status == 200
+
+    def test_what_the_server_was_told_to_forget_is_synced_all_the_same(
+        self, database: Database, server: PostgresServer
+    ) -> None:
+        server.execute("ALTER ROLE tukma SET synchronous_commit = off")
+        try:
+            for number in range(5):
+                with database.transaction(KEY) as messages:
+                    messages.add(KEY, "user", str(number))
+                server.restart("immediate")
+                with database.reading() as messages:
+                    assert len(messages.of(KEY)) == number + 1
+        finally:
+            server.execute("ALTER ROLE tukma RESET synchronous_commit")
+
+    @pytest.fixture
+    def forgetful(self, server: PostgresServer) -> Iterator[PostgresServer]:
+        """A server that syncs only when it must."""
+        server.reload(wal_writer_delay="10s")
+        server.restart("fast")  # as it wakes up for the first commit after a pause
+        yield server
+        server.reload(wal_writer_delay="200ms")
+
+    @pytest.mark.parametrize("finish_reason", ["stop", "length"])
+    def test_what_a_crash_takes_while_the_model_thinks_is_never_said_to_be_stored(
+        self, api: Api, forgetful: PostgresServer, rehearsal: Rehearsal, finish_reason: str
+    ) -> None:
+        for number in range(5):
+            applicant = ANA.named(f"Ana {number}")
+            until_it_answers(api)
+            assert api.start(applicant).status == 200
+            rehearsal.misbehave(Behaviour(delay=1, finish_reason=finish_reason))
+            asked = len(rehearsal.requests)
+            with ThreadPoolExecutor() as pool:
+                replying = pool.submit(api.reply, "Hello", applicant)
+                while len(rehearsal.requests) == asked:
+                    time.sleep(0.01)
+                forgetful.restart("immediate")
+                answer = replying.result()
+            if "not stored" in answer.body.get("error", ""):
+                assert answer.status == 503
+                assert api.said(applicant) == [PROMPT, SCRIPT[0]]
+                return
+            assert api.said(applicant)[2] == "Hello"  # it was synced all the same
+        raise AssertionError("the server has not forgotten anything")
+
+    def test_a_message_is_synced_before_it_is_told_that_the_model_failed(
+        self, api: Api, forgetful: PostgresServer, rehearsal: Rehearsal
+    ) -> None:
+        api.start()
+        rehearsal.misbehave("cut_off")
+        assert api.reply("Hello").status == 500
+        forgetful.restart("immediate")
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello"]
+
+    def test_nul_is_an_error_of_ours_and_breaks_nothing(self, database: Database) -> None:
+        with pytest.raises(psycopg.DataError), database.transaction(KEY) as messages:
+            messages.add(KEY, "user", "Hello")
+            messages.add(KEY, "user", "a\0b")
+        with database.reading() as messages:
+            assert messages.of(KEY) == []
+        with database.transaction(KEY) as messages:
+            messages.add(KEY, "user", "Hello")
+
+
+def until_it_answers(api: Api) -> None:
+    for _ in range(100):
+        if api.get("/readyz").status == 200:
+            return
+        time.sleep(0.1)
+    raise AssertionError("it does not come back")

@@ -1,0 +1,276 @@
+"""SQLite: what is promised for a commit, what a query costs, what happens when it fails."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+import db
+from api import ANA, PROMPT, Api
+from config import APP_FOLDER, Config, StartError
+from db import InterviewKey, Messages, open_database
+from openai_api.rehearsal import SCRIPT
+from storage.errors import DatabaseUnavailable
+from storage.sqlite.connections import connect, wal_is_safe
+from storage.sqlite.database import SqliteDatabase
+
+sqlite3 = vars(db)["sqlite3"]  # whichever it is
+KEY = InterviewKey("job-1", "Ana", "ana@example.com")
+
+
+@pytest.fixture
+def database(config: Config) -> SqliteDatabase:
+    database = open_database(config)
+    assert isinstance(database, SqliteDatabase)
+    return database
+
+
+@pytest.mark.parametrize(
+    ("version", "is_safe"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 5), False),
+        ((3, 44, 6), True),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 52, 0), False),
+        ((3, 53, 0), True),
+        ((4, 0, 0), True),
+    ],
+)
+def test_wal_is_used_only_where_it_cannot_corrupt(version: tuple[int, ...], is_safe: bool) -> None:
+    assert wal_is_safe(version) == is_safe
+
+
+@pytest.mark.parametrize(("is_safe", "journal"), [(True, "wal"), (False, "truncate")])
+def test_a_commit_survives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_safe: bool, journal: str
+) -> None:
+    monkeypatch.setattr(db, "wal_is_safe", lambda _: is_safe)
+    for _ in range(2):
+        connection = connect(tmp_path / "messages.db", 1)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == (journal,)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        connection.close()
+
+
+def test_a_journal_is_changed_once_whoever_writes_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "messages.db"
+    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE anything (column)")
+    writer.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        connect(path, lock_timeout=0.05)
+    done = Timer(0.3, lambda: writer.execute("COMMIT"))
+    done.start()
+    connect(path, lock_timeout=10).close()
+    done.join()
+    writer.close()
+
+
+def test_a_wal_file_goes_back_to_a_rollback_journal_where_wal_is_not_safe(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_safe in (True, False, True):
+        monkeypatch.setattr(db, "wal_is_safe", lambda _, is_safe=is_safe: is_safe)
+        database = open_database(config)
+        with database.transaction() as messages:
+            messages.add(KEY, "system", "Hello")
+        database.close()
+    with database.reading() as messages:
+        assert len(messages.of(KEY)) == 3
+    database.close()
+
+
+def test_the_current_sqlite_is_taken_where_there_is_a_wheel_of_it() -> None:
+    if sys.platform == "linux" and os.uname().machine == "x86_64":
+        assert sqlite3.__name__ == "pysqlite3"
+        assert wal_is_safe(sqlite3.sqlite_version_info)
+
+
+def test_pythons_own_sqlite_serves_as_well(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['pysqlite3'] = None\n"
+        "import db; from config import Config\n"
+        "assert db.sqlite3.__name__ == 'sqlite3'\n"
+        "database = db.open_database(Config('k', database_url='sqlite:///' + sys.argv[1]))\n"
+        "from messages import InterviewKey\n"
+        "key = InterviewKey('job-1', 'Ana', 'ana@example.com')\n"
+        "with database.transaction() as messages: messages.add(key, 'system', 'Hello')\n"
+        "with database.reading() as messages: assert messages.of(key)[0].content == 'Hello'\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "messages.db")]
+    subprocess.run(command, cwd=APP_FOLDER, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (lambda messages: messages.of(KEY), "messages_interview (access_key=? AND name=?"),
+        (lambda messages: messages.newest(KEY), "messages_interview (access_key=? AND name=?"),
+        (lambda messages: messages.applicants("job-1"), "messages_applicants (access_key=?)"),
+        (lambda messages: messages.finished("job-1"), "messages_finished (access_key=?)"),
+        (lambda messages: messages.of_with_key(KEY, "k"), "PRIMARY KEY (access_key=? AND"),
+    ],
+    ids=["one interview", "its newest", "applicants", "finished", "idempotency key"],
+)
+def test_a_query_reads_no_more_than_its_answer(
+    database: SqliteDatabase, query: Callable[[Messages], object], index: str
+) -> None:
+    """No step of its plan may scan a table, or sort what an index could give in order."""
+    statements: list[str] = []
+    with database.transaction():
+        pass
+    (connection,) = database._idle
+    connection.set_trace_callback(statements.append)
+    with database.reading() as messages:
+        query(messages)
+    connection.set_trace_callback(None)
+    plan = [
+        row[3]
+        for statement in statements
+        for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+    ]
+    assert any(index in step for step in plan), plan
+    assert not any(step.startswith("SCAN") for step in plan), plan
+    # The finished ones alone are put into another order than their index's.
+    if "finished" not in index:
+        assert not any("TEMP B-TREE" in step for step in plan), plan
+    database.close()
+
+
+def test_a_transaction_is_synced_whatever_became_of_an_unsynced_one(
+    config: Config, database_path: Path
+) -> None:
+    database = open_database(replace(config, database_lock_timeout=0.1))
+    assert isinstance(database, SqliteDatabase)
+    blocker = connect(database_path, 1)
+    blocker.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailable), database.transaction(synced=False):
+        pass
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    with database.transaction():
+        pass
+    (connection,) = database._idle
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()
+    assert synchronous == (2,)  # FULL
+    database.close()
+
+
+def test_a_locked_file_is_503_and_recovers(
+    make_api: Callable[..., Api], database_path: Path
+) -> None:
+    api = make_api(database_lock_timeout=0.2)
+    api.start()
+    blocker = connect(database_path, 1)
+    blocker.execute("BEGIN IMMEDIATE")
+    answer = api.reply("Hello")
+    assert answer.status == 503
+    assert "busy" in answer.body["error"]
+    assert answer.headers["Retry-After"]
+    assert api.start(ANA.named("Mei")).status == 503
+    assert api.said() == [PROMPT, SCRIPT[0]]
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert api.reply("Hello").status == 200
+    assert api.start(ANA.named("Mei")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("pragma", "reason"),
+    [("query_only = ON", "read-only"), ("max_page_count = 1", "disk is full")],
+)
+def test_a_read_only_file_or_a_full_disk_stores_nothing_and_recovers(
+    database: SqliteDatabase, pragma: str, reason: str
+) -> None:
+    with database.transaction() as messages:
+        messages.add(KEY, "system", "Before")
+    (connection,) = database._idle
+    (before,) = connection.execute(f"PRAGMA {pragma.split()[0]}").fetchone()
+    connection.execute(f"PRAGMA {pragma}")
+    with pytest.raises(DatabaseUnavailable, match=reason), database.transaction() as messages:
+        messages.add(KEY, "user", "Small")
+        messages.add(KEY, "user", "Large" * 100_000)
+    with database.reading() as messages:
+        assert [message.content for message in messages.of(KEY)] == ["Before"]
+    if connection in database._idle:  # else the next one is a new one
+        connection.execute(f"PRAGMA {pragma.split()[0]} = {before}")
+    with database.transaction() as messages:
+        messages.add(KEY, "user", "After")
+    with database.reading() as messages:
+        assert [message.content for message in messages.of(KEY)] == ["Before", "After"]
+    database.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux shows open files")
+@pytest.mark.parametrize("suffixes", [("-wal",), (".db", "-wal")])
+def test_files_that_went_bad_under_an_open_connection_are_opened_anew(
+    database: SqliteDatabase, suffixes: tuple[str, ...]
+) -> None:
+    with database.transaction() as messages:
+        messages.add(KEY, "system", "Before")
+    # As after a volume was detached and attached again.
+    with open(os.devnull) as null:  # noqa: PTH123  # its number is what is wanted
+        for link in Path("/proc/self/fd").iterdir():
+            target = str(link.readlink()) if link.is_symlink() else ""
+            if "folder/messages" in target and target.endswith(suffixes):
+                os.dup2(null.fileno(), int(link.name))
+    for _ in range(5):
+        with suppress(DatabaseUnavailable), database.transaction() as messages:
+            messages.add(KEY, "system", "After")
+            break
+    with database.reading() as messages:
+        assert [message.content for message in messages.of(KEY)] == ["Before", "After"]
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://ann:secret@db/x",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "messages.db",
+    ],
+)
+def test_a_url_that_names_no_file_is_refused(config: Config, url: str) -> None:
+    with pytest.raises(StartError, match="DATABASE_URL") as caught:
+        open_database(Config(openai_api_key="k", database_url=url))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_path_is_relative_to_the_apps_folder() -> None:
+    assert db.path_of("sqlite:///messages.db") == APP_FOLDER / "messages.db"
+    assert db.path_of("sqlite:////data/messages.db") == Path("/data/messages.db")
+
+
+def test_a_file_that_is_no_database_is_refused(config: Config, database_path: Path) -> None:
+    database_path.parent.mkdir()
+    database_path.write_bytes(b"Dear diary, " * 1000)
+    with pytest.raises(StartError, match="not a database"):
+        open_database(config)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(config: Config, database_path: Path) -> None:
+    database_path.parent.write_text("a file")
+    with pytest.raises(StartError, match="cannot be opened"):
+        open_database(config)
+
+
+def test_the_log_says_which_sqlite_and_journal(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    open_database(config)
+    assert f"SQLite {sqlite3.sqlite_version}" in caplog.text
+    assert "journal wal" in caplog.text or "journal truncate" in caplog.text
