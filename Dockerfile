@@ -5,6 +5,13 @@ WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
 COPY *.py openapi.yaml ./
+COPY access access
+COPY commands commands
+COPY interviews interviews
+COPY monitoring monitoring
+COPY openai_api openai_api
+COPY storage storage
+COPY web web
 
 # No root; and the one folder that is written to.
 RUN useradd --system --uid 10001 --no-create-home tukma && install -d -o tukma /data

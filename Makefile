@@ -22,16 +22,16 @@ run: $(VENV)/.installed .env
 	$(BIN)/python app.py --rehearse
 
 key: $(VENV)/.installed
-	@$(BIN)/python api_keys.py
+	@$(BIN)/python -m commands key
 
 import: $(VENV)/.installed
-	@$(BIN)/python postgres_import.py $(FILE)
+	@$(BIN)/python -m commands import $(FILE)
 
 backup: $(VENV)/.installed
-	@$(BIN)/python backup.py
+	@$(BIN)/python -m commands backup
 
 migrate: $(VENV)/.installed
-	$(BIN)/python db.py
+	$(BIN)/python -m commands migrate
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
@@ -39,6 +39,7 @@ test: $(VENV)/.installed-dev
 check: $(VENV)/.installed-dev $(VENV)/.installed-bench
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/mypy .
 
 bench: $(VENV)/.installed-bench

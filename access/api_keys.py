@@ -1,7 +1,4 @@
-"""The keys of recruiters' systems: made, hashed and compared. Only their hashes are kept.
-
-Run by itself it prints a new key and its hash.
-"""
+"""The keys of recruiters' systems: made, hashed and compared. Only their hashes are kept."""
 
 import hmac
 import secrets
@@ -29,9 +26,3 @@ def is_one_of(key_hash: bytes, known: Iterable[bytes]) -> bool:
     """Tell whether a hash is among those known, in a time that does not tell how close it is."""
     # A sum: all are compared, whichever fits.
     return sum(hmac.compare_digest(key_hash, one) for one in known) > 0
-
-
-if __name__ == "__main__":
-    key = new_key()
-    print(f"key:  {key}")
-    print(f"hash: sha256:{hash_of(key).hex()}")

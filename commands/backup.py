@@ -1,7 +1,4 @@
-"""A copy of the SQLite database, consistent while the service writes, and checked.
-
-Run by itself: `python backup.py [file]`; without a file, into `backups/`.
-"""
+"""A copy of the SQLite database, consistent while the service writes, and checked."""
 
 import os
 from datetime import UTC, datetime
@@ -103,9 +100,9 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-@click.command(help=__doc__)
+@click.command(help="Copy the SQLite database while the service runs: to FILE, or into backups/.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-def main(file: Path | None) -> None:
+def backup(file: Path | None) -> None:
     """Make the copy and say what it holds."""
     try:
         source = _source()
@@ -116,7 +113,3 @@ def main(file: Path | None) -> None:
     except (BackupError, StartError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{messages} messages in {target}, checked.")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,4 @@
-"""A SQLite file's interviews, copied into PostgreSQL: all or nothing, and safe to do again.
-
-Run by itself: `python postgres_import.py file`, with DATABASE_URL set to the PostgreSQL database.
-"""
+"""A SQLite file's interviews, copied into PostgreSQL: all or nothing, and safe to do again."""
 
 import tempfile
 from collections.abc import Iterable
@@ -241,9 +238,11 @@ def _target() -> Config:
     return config
 
 
-@click.command(help=__doc__)
+@click.command(
+    help="Copy the interviews of an SQLite FILE into the PostgreSQL database of DATABASE_URL."
+)
 @click.argument("file", type=click.Path(path_type=Path))
-def main(file: Path) -> None:
+def import_sqlite(file: Path) -> None:
     """Import the file and say what came of it."""
     try:
         config = _target()
@@ -255,7 +254,3 @@ def main(file: Path) -> None:
         f"{imported.interviews} interviews imported, {imported.were_there} were there already;"
         f" {imported.messages} messages in all."
     )
-
-
-if __name__ == "__main__":
-    main()

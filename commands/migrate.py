@@ -1,4 +1,4 @@
-"""Brings the database of `DATABASE_URL` up to date, as every start does."""
+"""The command that migrates the database."""
 
 import click
 
@@ -6,8 +6,8 @@ from config import StartError, load
 from db import open_database
 
 
-@click.command(help=__doc__)
-def main() -> None:
+@click.command(help="Bring the database of DATABASE_URL up to date, as every start does.")
+def migrate() -> None:
     """Migrate."""
     try:
         open_database(load(asks_model=False))

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from config import Config
-from db import InterviewKey, open_database
+from db import InterviewKey, Messages, open_database
 from storage.errors import DatabaseUnavailable
 from storage.sqlite.database import path_of
 
@@ -36,8 +36,8 @@ def main(url: str) -> None:
     def write(number: int) -> None:
         for text in texts(number):
             try:
-                with database.transaction(synced=len(text) % 2 == 0) as messages:
-                    messages.add(key, "user", text)
+                with database.transaction() as session:
+                    Messages(session).add(key, "user", text)
             except DatabaseUnavailable:
                 told["lost"].append(text)
             else:

@@ -35,10 +35,10 @@ def wait_until_it_answers(port: int, log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-def run_command(url: str, script: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+def run_command(url: str, command: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """Run one of the project's commands on a database, with nothing else in the environment."""
     return subprocess.run(
-        [sys.executable, script, *map(str, arguments)],
+        [sys.executable, "-m", "commands", command, *map(str, arguments)],
         cwd=APP_FOLDER,
         env={"DATABASE_URL": url, "PATH": ""},
         capture_output=True,

@@ -15,7 +15,11 @@ ENVIRONMENT = {"OPENAI_API_KEY": "any"}
 
 def test_a_new_key_and_its_hash_are_printed_and_open_the_api() -> None:
     printed = subprocess.run(
-        [sys.executable, "api_keys.py"], cwd=APP_FOLDER, capture_output=True, check=True, text=True
+        [sys.executable, "-m", "commands", "key"],
+        cwd=APP_FOLDER,
+        capture_output=True,
+        check=True,
+        text=True,
     ).stdout
     key, hashed = re.findall(r"^(?:key|hash): +(\S+)$", printed, re.MULTILINE)
     for setting in (key, hashed):

@@ -115,7 +115,7 @@ def test_the_command_says_what_it_copied(api: Api, database_path: Path, tmp_path
     api.start()
     copy = tmp_path / "copy.db"
 
-    done = run_command(f"sqlite:///{database_path}", "backup.py", copy)
+    done = run_command(f"sqlite:///{database_path}", "backup", copy)
     assert done.returncode == 0
     assert done.stdout == f"2 messages in {copy}, checked.\n"
     connection = sqlite3.connect(copy)
@@ -123,7 +123,7 @@ def test_the_command_says_what_it_copied(api: Api, database_path: Path, tmp_path
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     connection.close()
 
-    again = run_command(f"sqlite:///{database_path}", "backup.py", copy)
+    again = run_command(f"sqlite:///{database_path}", "backup", copy)
     assert again.returncode == 1
     assert "exists already" in again.stderr
-    assert "pg_dump" in run_command("postgresql://localhost/tukma", "backup.py", copy).stderr
+    assert "pg_dump" in run_command("postgresql://localhost/tukma", "backup", copy).stderr

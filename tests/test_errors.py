@@ -6,7 +6,8 @@ import pytest
 
 from app import create_app
 from config import Config
-from errors import Overloaded, body_of
+from interviews.errors import Overloaded
+from web.error_handlers import event_of
 
 
 def test_an_unexpected_error_is_told_without_its_cause_and_logged_with_it(
@@ -32,6 +33,6 @@ def test_an_unexpected_error_is_told_without_its_cause_and_logged_with_it(
 def test_what_nobody_has_foreseen_is_told_after_the_response_has_begun_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert body_of(ValueError("of a secret")) == {"error": "Internal server error"}
+    assert event_of(ValueError("of a secret")) == {"error": "Internal server error"}
     assert "of a secret" in caplog.text  # the log has the traceback
-    assert body_of(Overloaded()) == {"error": Overloaded.sentence}
+    assert event_of(Overloaded()) == {"error": Overloaded.sentence}

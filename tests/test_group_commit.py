@@ -6,19 +6,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
 
-import db
 from config import APP_FOLDER, Config
 from db import InterviewKey, Messages, open_database
 from storage.errors import DatabaseUnavailable
 from storage.sqlite.database import SqliteDatabase
+from storage.sqlite.driver import sqlite3
 from storage.sqlite.group_commit import MAX_WRITERS
 
-sqlite3 = vars(db)["sqlite3"]  # whichever it is
 KEY = InterviewKey("job-1", "Ana", "ana@example.com")
 Body = Callable[[Messages], object]
 
@@ -37,26 +36,36 @@ class Crowd:
         self.connection.set_trace_callback(self.statements.append)
         self.ended: list[Future[None]] = []
 
-    def write(self, *bodies: Body, unsynced: tuple[int, ...] = ()) -> list[Future[None]]:
+    def write(self, *bodies: Body) -> list[Future[None]]:
         """Let each body be a thread's transaction, and return what came of them.
 
-        An unsynced one is under way, in which only those can join that are unsynced as well.
+        None begins before all of them wait.
         """
         self.ended = ended = []
-        with ThreadPoolExecutor(len(bodies)) as pool, self.database.transaction(synced=False):
-            for number, body in enumerate(bodies):
-                ended.append(pool.submit(self._write, body, number not in unsynced))
+        with ThreadPoolExecutor(len(bodies)) as pool, self.turn():
+            for body in bodies:
+                ended.append(pool.submit(self._write, body))
                 while len(self.database._threads._waiting) < len(ended):
                     assert not ended[-1].done()
                     time.sleep(0.001)
         return ended
 
-    def _write(self, body: Body, synced: bool) -> None:
-        with self.database.transaction(synced=synced) as messages:
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the turn to write, without a transaction that others could join."""
+        threads = self.database._threads
+        assert threads._turn() is None
+        yield
+        threads._end_turn()
+
+    def _write(self, body: Body) -> None:
+        with self.database.transaction() as session:
+            messages = Messages(session)
             body(messages)
 
     def stored(self) -> list[str]:
-        with self.database.reading() as messages:
+        with self.database.reading() as session:
+            messages = Messages(session)
             return [message.content for message in messages.of(KEY)]
 
     def commits(self) -> int:
@@ -173,19 +182,10 @@ def test_if_a_part_cannot_be_undone_alone_all_are_told(
     assert crowd.stored() == ["C"]
 
 
-def test_who_must_be_synced_joins_nobody_who_need_not(crowd: Crowd) -> None:
-    for ended in crowd.write(say("A"), say("B"), say("C"), unsynced=(0, 2)):
-        ended.result()
-    asked = [statement for statement in crowd.statements if "synchronous" in statement]
-    assert asked == ["PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"]
-    assert crowd.commits() == 2
-    assert crowd.stored() == ["A", "B", "C"]
-
-
 def test_who_waits_too_long_is_told_and_forgotten(config: Config) -> None:
     crowd = Crowd(replace(config, database_lock_timeout=0.2))
     with ThreadPoolExecutor() as pool, crowd.database.transaction():
-        late = [pool.submit(crowd._write, say("Late"), True) for _ in range(3)]
+        late = [pool.submit(crowd._write, say("Late")) for _ in range(3)]
         for one in late:
             with pytest.raises(DatabaseUnavailable, match="busy"):
                 one.result()
@@ -199,7 +199,8 @@ def test_a_transaction_that_cannot_begin_lets_the_next_one_try(crowd: Crowd) -> 
     crowd.connection.execute("BEGIN")
     with pytest.raises(DatabaseUnavailable), crowd.database.transaction():
         pass
-    with crowd.database.transaction() as messages:
+    with crowd.database.transaction() as session:
+        messages = Messages(session)
         messages.add(KEY, "user", "A")
     assert crowd.stored() == ["A"]
 
@@ -211,7 +212,7 @@ def test_what_is_told_to_be_stored_is_stored_and_nothing_else(crowd: Crowd) -> N
         text = f"Text {number}"
         body = say_and_fail if number % 5 == 0 else say(text)
         with suppress(RuntimeError):
-            crowd._write(body, number % 3 > 0)
+            crowd._write(body)
             return text
         return None
 
@@ -228,7 +229,8 @@ def test_a_disk_that_fails_now_and_then_is_told_to_those_whom_it_fails(config: C
     done = subprocess.run(command, cwd=APP_FOLDER, check=True, stdout=subprocess.PIPE, timeout=120)
     told = json.loads(done.stdout)
     database = open_database(config)
-    with database.reading() as messages:
+    with database.reading() as session:
+        messages = Messages(session)
         stored = [message.content for message in messages.of(KEY)]
     database.close()
     assert told["lost"]

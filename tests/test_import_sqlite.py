@@ -219,17 +219,14 @@ def test_what_breaks_off_leaves_nothing(
 def test_the_command_tells_what_it_did(api: Api, target: Config, database_path: Path) -> None:
     api.start()
 
-    done = run_command(target.database_url, "postgres_import.py", database_path)
+    done = run_command(target.database_url, "import", database_path)
     assert done.stdout == "1 interviews imported, 0 were there already; 2 messages in all.\n"
-    again = run_command(target.database_url, "postgres_import.py", database_path)
+    again = run_command(target.database_url, "import", database_path)
     assert again.stdout == "0 interviews imported, 1 were there already; 0 messages in all.\n"
     assert (
         "There is no database"
-        in run_command(
-            target.database_url, "postgres_import.py", database_path.with_name("none.db")
-        ).stderr
+        in run_command(target.database_url, "import", database_path.with_name("none.db")).stderr
     )
     assert (
-        "must name the PostgreSQL"
-        in run_command("sqlite:///x.db", "postgres_import.py", database_path).stderr
+        "must name the PostgreSQL" in run_command("sqlite:///x.db", "import", database_path).stderr
     )

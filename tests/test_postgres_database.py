@@ -12,13 +12,13 @@ import pytest
 from api import ANA, PROMPT, Api
 from config import Config
 from conversations import conversing, told_of
-from db import Database, InterviewKey, Messages, open_database
+from db import Database, InterviewKey, Messages, Session, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from postgresql import PostgresServer
 from proxy import Proxy
 from server import Gunicorn
 from storage.errors import DatabaseUnavailable
-from storage.postgres.database import PostgresMessages, _translated
+from storage.postgres.database import ONE_ACCESS_KEY, ONE_INTERVIEW, translated
 from storage.postgres.schema import hash_of_interview
 
 KEY = InterviewKey(*ANA.fields.values())
@@ -99,12 +99,16 @@ class TestCost:
         admin.execute("ANALYZE messages, idempotency_keys")
         plan: list[str] = []
 
-        def execute(query: str, values: Mapping[str, object]) -> psycopg.Cursor[Any]:
-            query = _translated(query)
-            plan.extend(row[0] for row in admin.execute(f"EXPLAIN {query}", values))
-            return admin.execute(query, values)
+        class Explained(Session):
+            one_interview = ONE_INTERVIEW
+            one_access_key = ONE_ACCESS_KEY
 
-        query(PostgresMessages(execute))
+            def execute(self, query: str, values: Mapping[str, object]) -> psycopg.Cursor[Any]:
+                query = translated(query)
+                plan.extend(row[0] for row in admin.execute(f"EXPLAIN {query}", values))
+                return admin.execute(query, values)
+
+        query(Messages(Explained()))
         assert any(index in step for step in plan), plan
         assert not any("Seq Scan" in step for step in plan), plan
 
@@ -241,7 +245,8 @@ class TestFailure:
         api = make_api()
         api.start()
         frozen = open_database(replace(config, database_statement_timeout=0.3))
-        with pytest.raises(DatabaseUnavailable), frozen.transaction(KEY) as messages:
+        with pytest.raises(DatabaseUnavailable), frozen.transaction(KEY) as session:
+            messages = Messages(session)
             messages.add(KEY, "user", "Never")
             messages.newest(KEY)
             assert api.reply("Hello").status == 200
@@ -289,10 +294,12 @@ class TestFailure:
         server.execute("ALTER ROLE tukma SET synchronous_commit = off")
         try:
             for number in range(5):
-                with database.transaction(KEY) as messages:
+                with database.transaction(KEY) as session:
+                    messages = Messages(session)
                     messages.add(KEY, "user", str(number))
                 server.restart("immediate")
-                with database.reading() as messages:
+                with database.reading() as session:
+                    messages = Messages(session)
                     assert len(messages.of(KEY)) == number + 1
         finally:
             server.execute("ALTER ROLE tukma RESET synchronous_commit")
@@ -305,29 +312,6 @@ class TestFailure:
         yield server
         server.reload(wal_writer_delay="200ms")
 
-    @pytest.mark.parametrize("finish_reason", ["stop", "length"])
-    def test_what_a_crash_takes_while_the_model_thinks_is_never_said_to_be_stored(
-        self, api: Api, forgetful: PostgresServer, rehearsal: Rehearsal, finish_reason: str
-    ) -> None:
-        for number in range(5):
-            applicant = ANA.named(f"Ana {number}")
-            until_it_answers(api)
-            assert api.start(applicant).status == 200
-            rehearsal.misbehave(Behaviour(delay=1, finish_reason=finish_reason))
-            asked = len(rehearsal.requests)
-            with ThreadPoolExecutor() as pool:
-                replying = pool.submit(api.reply, "Hello", applicant)
-                while len(rehearsal.requests) == asked:
-                    time.sleep(0.01)
-                forgetful.restart("immediate")
-                answer = replying.result()
-            if "not stored" in answer.body.get("error", ""):
-                assert answer.status == 503
-                assert api.said(applicant) == [PROMPT, SCRIPT[0]]
-                return
-            assert api.said(applicant)[2] == "Hello"  # it was synced all the same
-        raise AssertionError("the server has not forgotten anything")
-
     def test_a_message_is_synced_before_it_is_told_that_the_model_failed(
         self, api: Api, forgetful: PostgresServer, rehearsal: Rehearsal
     ) -> None:
@@ -338,12 +322,15 @@ class TestFailure:
         assert api.said() == [PROMPT, SCRIPT[0], "Hello"]
 
     def test_nul_is_an_error_of_ours_and_breaks_nothing(self, database: Database) -> None:
-        with pytest.raises(psycopg.DataError), database.transaction(KEY) as messages:
+        with pytest.raises(psycopg.DataError), database.transaction(KEY) as session:
+            messages = Messages(session)
             messages.add(KEY, "user", "Hello")
             messages.add(KEY, "user", "a\0b")
-        with database.reading() as messages:
+        with database.reading() as session:
+            messages = Messages(session)
             assert messages.of(KEY) == []
-        with database.transaction(KEY) as messages:
+        with database.transaction(KEY) as session:
+            messages = Messages(session)
             messages.add(KEY, "user", "Hello")
 
 

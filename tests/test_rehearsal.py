@@ -44,7 +44,7 @@ def test_without_the_flag_a_key_is_needed(tmp_path: Path) -> None:
 
 def test_the_rehearsal_by_itself_serves_the_clients_own_calls() -> None:
     port = free_port()
-    command = [sys.executable, "rehearsal.py", "--port", str(port)]
+    command = [sys.executable, "-m", "openai_api.rehearsal", "--port", str(port)]
     with subprocess.Popen(command, cwd=APP_FOLDER, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = f"http://127.0.0.1:{port}/v1"

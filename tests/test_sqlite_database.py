@@ -5,22 +5,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
 import pytest
 
-import db
 from api import ANA, PROMPT, Api
 from config import APP_FOLDER, Config, StartError
 from db import InterviewKey, Messages, open_database
 from openai_api.rehearsal import SCRIPT
 from storage.errors import DatabaseUnavailable
+from storage.sqlite import connections
 from storage.sqlite.connections import connect, wal_is_safe
-from storage.sqlite.database import SqliteDatabase
+from storage.sqlite.database import SqliteDatabase, path_of
+from storage.sqlite.driver import sqlite3
 
-sqlite3 = vars(db)["sqlite3"]  # whichever it is
 KEY = InterviewKey("job-1", "Ana", "ana@example.com")
 
 
@@ -54,7 +53,7 @@ def test_wal_is_used_only_where_it_cannot_corrupt(version: tuple[int, ...], is_s
 def test_a_commit_survives_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_safe: bool, journal: str
 ) -> None:
-    monkeypatch.setattr(db, "wal_is_safe", lambda _: is_safe)
+    monkeypatch.setattr(connections, "wal_is_safe", lambda _: is_safe)
     for _ in range(2):
         connection = connect(tmp_path / "messages.db", 1)
         assert connection.execute("PRAGMA journal_mode").fetchone() == (journal,)
@@ -80,12 +79,14 @@ def test_a_wal_file_goes_back_to_a_rollback_journal_where_wal_is_not_safe(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for is_safe in (True, False, True):
-        monkeypatch.setattr(db, "wal_is_safe", lambda _, is_safe=is_safe: is_safe)
+        monkeypatch.setattr(connections, "wal_is_safe", lambda _, is_safe=is_safe: is_safe)
         database = open_database(config)
-        with database.transaction() as messages:
+        with database.transaction() as session:
+            messages = Messages(session)
             messages.add(KEY, "system", "Hello")
         database.close()
-    with database.reading() as messages:
+    with database.reading() as session:
+        messages = Messages(session)
         assert len(messages.of(KEY)) == 3
     database.close()
 
@@ -100,12 +101,13 @@ def test_pythons_own_sqlite_serves_as_well(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['pysqlite3'] = None\n"
         "import db; from config import Config\n"
-        "assert db.sqlite3.__name__ == 'sqlite3'\n"
+        "from storage.sqlite.driver import sqlite3; assert sqlite3.__name__ == 'sqlite3'\n"
         "database = db.open_database(Config('k', database_url='sqlite:///' + sys.argv[1]))\n"
-        "from messages import InterviewKey\n"
-        "key = InterviewKey('job-1', 'Ana', 'ana@example.com')\n"
-        "with database.transaction() as messages: messages.add(key, 'system', 'Hello')\n"
-        "with database.reading() as messages: assert messages.of(key)[0].content == 'Hello'\n"
+        "key = db.InterviewKey('job-1', 'Ana', 'ana@example.com')\n"
+        "with database.transaction() as session:\n"
+        "  db.Messages(session).add(key, 'system', 'Hello')\n"
+        "with database.reading() as session:\n"
+        "  assert db.Messages(session).of(key)[0].content == 'Hello'\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "messages.db")]
     subprocess.run(command, cwd=APP_FOLDER, check=True, timeout=60)
@@ -131,7 +133,8 @@ def test_a_query_reads_no_more_than_its_answer(
         pass
     (connection,) = database._idle
     connection.set_trace_callback(statements.append)
-    with database.reading() as messages:
+    with database.reading() as session:
+        messages = Messages(session)
         query(messages)
     connection.set_trace_callback(None)
     plan = [
@@ -144,25 +147,6 @@ def test_a_query_reads_no_more_than_its_answer(
     # The finished ones alone are put into another order than their index's.
     if "finished" not in index:
         assert not any("TEMP B-TREE" in step for step in plan), plan
-    database.close()
-
-
-def test_a_transaction_is_synced_whatever_became_of_an_unsynced_one(
-    config: Config, database_path: Path
-) -> None:
-    database = open_database(replace(config, database_lock_timeout=0.1))
-    assert isinstance(database, SqliteDatabase)
-    blocker = connect(database_path, 1)
-    blocker.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DatabaseUnavailable), database.transaction(synced=False):
-        pass
-    blocker.execute("ROLLBACK")
-    blocker.close()
-    with database.transaction():
-        pass
-    (connection,) = database._idle
-    synchronous = connection.execute("PRAGMA synchronous").fetchone()
-    assert synchronous == (2,)  # FULL
     database.close()
 
 
@@ -192,21 +176,26 @@ def test_a_locked_file_is_503_and_recovers(
 def test_a_read_only_file_or_a_full_disk_stores_nothing_and_recovers(
     database: SqliteDatabase, pragma: str, reason: str
 ) -> None:
-    with database.transaction() as messages:
+    with database.transaction() as session:
+        messages = Messages(session)
         messages.add(KEY, "system", "Before")
     (connection,) = database._idle
     (before,) = connection.execute(f"PRAGMA {pragma.split()[0]}").fetchone()
     connection.execute(f"PRAGMA {pragma}")
-    with pytest.raises(DatabaseUnavailable, match=reason), database.transaction() as messages:
+    with pytest.raises(DatabaseUnavailable, match=reason), database.transaction() as session:
+        messages = Messages(session)
         messages.add(KEY, "user", "Small")
         messages.add(KEY, "user", "Large" * 100_000)
-    with database.reading() as messages:
+    with database.reading() as session:
+        messages = Messages(session)
         assert [message.content for message in messages.of(KEY)] == ["Before"]
     if connection in database._idle:  # else the next one is a new one
         connection.execute(f"PRAGMA {pragma.split()[0]} = {before}")
-    with database.transaction() as messages:
+    with database.transaction() as session:
+        messages = Messages(session)
         messages.add(KEY, "user", "After")
-    with database.reading() as messages:
+    with database.reading() as session:
+        messages = Messages(session)
         assert [message.content for message in messages.of(KEY)] == ["Before", "After"]
     database.close()
 
@@ -216,7 +205,8 @@ def test_a_read_only_file_or_a_full_disk_stores_nothing_and_recovers(
 def test_files_that_went_bad_under_an_open_connection_are_opened_anew(
     database: SqliteDatabase, suffixes: tuple[str, ...]
 ) -> None:
-    with database.transaction() as messages:
+    with database.transaction() as session:
+        messages = Messages(session)
         messages.add(KEY, "system", "Before")
     # As after a volume was detached and attached again.
     with open(os.devnull) as null:  # noqa: PTH123  # its number is what is wanted
@@ -225,10 +215,12 @@ def test_files_that_went_bad_under_an_open_connection_are_opened_anew(
             if "folder/messages" in target and target.endswith(suffixes):
                 os.dup2(null.fileno(), int(link.name))
     for _ in range(5):
-        with suppress(DatabaseUnavailable), database.transaction() as messages:
+        with suppress(DatabaseUnavailable), database.transaction() as session:
+            messages = Messages(session)
             messages.add(KEY, "system", "After")
             break
-    with database.reading() as messages:
+    with database.reading() as session:
+        messages = Messages(session)
         assert [message.content for message in messages.of(KEY)] == ["Before", "After"]
     database.close()
 
@@ -250,8 +242,8 @@ def test_a_url_that_names_no_file_is_refused(config: Config, url: str) -> None:
 
 
 def test_a_path_is_relative_to_the_apps_folder() -> None:
-    assert db.path_of("sqlite:///messages.db") == APP_FOLDER / "messages.db"
-    assert db.path_of("sqlite:////data/messages.db") == Path("/data/messages.db")
+    assert path_of("sqlite:///messages.db") == APP_FOLDER / "messages.db"
+    assert path_of("sqlite:////data/messages.db") == Path("/data/messages.db")
 
 
 def test_a_file_that_is_no_database_is_refused(config: Config, database_path: Path) -> None:

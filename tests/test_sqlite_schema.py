@@ -11,7 +11,7 @@ import pytest
 
 from api import ANA, PROMPT, Api, Applicant
 from config import Config, StartError
-from db import open_database
+from db import Messages, TokenRevocations, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from storage.sqlite.schema import SCHEMA_VERSION
 
@@ -293,7 +293,8 @@ def test_many_may_migrate_at_once(write_old: WriteOld, config: Config, database_
         write_old(("user", "Hi."), ("system", PROMPT), applicant=ANA.named(f"Ana {number}"))
     with ThreadPoolExecutor(8) as pool:
         databases = list(pool.map(lambda _: open_database(config), range(8)))
-    with databases[0].reading() as messages:
+    with databases[0].reading() as session:
+        messages = Messages(session)
         assert len(messages.applicants("job-1")) == 200
     databases[0].close()
     assert len(stored(database_path)) == 200 * 3
@@ -328,8 +329,8 @@ def test_a_file_of_the_first_version_learns_of_revoked_tokens(
     connection.close()
     user_version(database_path, 1)
     database = open_database(config)
-    with database.reading() as messages:
-        assert messages.revocations("any") == 0
+    with database.reading() as session:
+        assert TokenRevocations(session).count("any") == 0
     database.close()
     assert user_version(database_path) == SCHEMA_VERSION
     assert len(stored(database_path)) == 2

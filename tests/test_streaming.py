@@ -20,7 +20,7 @@ from access.api_keys import hash_of
 from api import ANA, PROMPT, Api, Applicant
 from config import Config
 from conftest import API_KEY
-from db import InterviewKey, open_database
+from db import InterviewKey, Messages, open_database
 from interviews import shared_calls
 from openai_api.rehearsal import FAULTS, SCRIPT, Behaviour, Rehearsal
 from server import Gunicorn
@@ -503,7 +503,8 @@ class TestProcesses:
             assert heard(stream).last == Event("done", {"system": "One two three four five."})
         assert server.wait() == 0
         database = open_database(config)
-        with database.reading() as messages:
+        with database.reading() as session:
+            messages = Messages(session)
             for person in (ANA, mei):
                 stored = messages.of(InterviewKey(*person.fields.values()))
                 assert [message.content for message in stored][2:] == [

@@ -60,12 +60,13 @@ def event_of(error: Exception) -> dict[str, str]:
     there as well.
     """
     if isinstance(error, ApiError):
-        return {"error": str(error), **_body(error)}
+        return {"error": str(error), **body_of(error)}
     log.error("Unexpected error in a response that had begun", exc_info=error)
     return UNEXPECTED
 
 
-def _body(error: ApiError) -> dict[str, str]:
+def body_of(error: ApiError) -> dict[str, str]:
+    """Return the JSON object that the client reads."""
     # Clients know this one error by `message`.
     return {"message" if isinstance(error, AlreadyStarted) else "error": str(error)}
 
@@ -82,7 +83,7 @@ def _answer_api_error(error: ApiError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="interviews"'
     elif isinstance(error, TimedOut):
         headers["Connection"] = "close"  # it is not known where the next request would begin
-    return _response(_body(error), status_of(type(error)), headers)
+    return _response(body_of(error), status_of(type(error)), headers)
 
 
 def _answer_http_error(error: HTTPException) -> Response | HTTPException:

@@ -49,13 +49,13 @@ LIMITS = """
 
 
 @cache
-def _translated(query: str) -> str:
+def translated(query: str) -> str:
     """Return the query with its parameters as psycopg knows them: `%(name)s` for `:name`."""
     return re.sub(r":(\w+)", r"%(\1)s", query)
 
 
 # The lock comes first, so that an interview's ids ascend in the order of storing.
-LIMITS_AND_LOCK = LIMITS + _translated(f", pg_advisory_xact_lock({hash_of_interview(':')})")
+LIMITS_AND_LOCK = LIMITS + translated(f", pg_advisory_xact_lock({hash_of_interview(':')})")
 
 ONE_INTERVIEW = (
     f"{hash_of_interview('')} = {hash_of_interview(':')}"
@@ -82,7 +82,7 @@ class ReadingSession(Session):
         # What is sent together is one transaction, whose end takes the limits back.
         with self._connection.pipeline():
             self._connection.execute(LIMITS, self._limits)
-            return self._connection.execute(_translated(query), values)
+            return self._connection.execute(translated(query), values)
 
 
 class TransactionSession(Session):
@@ -97,7 +97,7 @@ class TransactionSession(Session):
 
     def execute(self, query: str, values: Mapping[str, object]) -> Rows:
         """Run a query."""
-        return _PipelinedRows(self._connection.execute(_translated(query), values), self._pipeline)
+        return _PipelinedRows(self._connection.execute(translated(query), values), self._pipeline)
 
 
 class _PipelinedRows:

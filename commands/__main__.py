@@ -1,0 +1,29 @@
+"""`python -m commands`: every command of an operator."""
+
+import click
+
+from access.api_keys import hash_of, new_key
+from commands.backup import backup
+from commands.import_sqlite import import_sqlite
+from commands.migrate import migrate
+
+
+@click.group(help="Look after the service's database and its keys.")
+def commands() -> None:
+    """Take a command."""
+
+
+@commands.command()
+def key() -> None:
+    """Make an API key, and its hash for API_KEYS."""
+    made = new_key()
+    click.echo(f"key:  {made}")
+    click.echo(f"hash: sha256:{hash_of(made).hex()}")
+
+
+commands.add_command(backup)
+commands.add_command(import_sqlite, "import")
+commands.add_command(migrate)
+
+if __name__ == "__main__":
+    commands(prog_name="python -m commands")
