@@ -194,8 +194,8 @@ class Interviews:
         answer, _ = yield from turn.share(
             (interview, history[-1]),
             lambda emit: self._ask_for_answer(interview, history, turn.deadline, emit),
-            # To a message that was open before, another process may be about to store an answer:
-            # that one is emitted once it is stored, and no piece of this call's before.
+            # Another process may be about to answer a message that was open before: its answer is
+            # emitted once it is stored, and no piece of this call before.
             emits=is_new,
         )
         if answer is not None:

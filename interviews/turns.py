@@ -52,22 +52,23 @@ class Turn:
         Args:
             question: What is asked. Threads that ask the same share one call.
             call: Gets the answer by the turn's deadline.
-            emits: Whether a streamed turn emits the call's pieces, if it has emitted none before.
-            joins: Whether to emit them if another thread made the call.
+            emits: Whether the call emits pieces, if this thread makes it for a streamed turn.
+            joins: Whether to emit the pieces of a call that another thread made.
 
         """
         while True:
-            emits = emits and self.streamed and not self.emitted
+            # Once a turn has emitted pieces of one call, those of another would not fit.
+            can_emit = self.streamed and not self.emitted
             with request_record.waiting():
                 shared, is_own = self._calls.join(
-                    question, call, in_thread=self.streamed, emits=emits
+                    question, call, in_thread=self.streamed, emits=emits and can_emit
                 )
             if is_own:
                 self.own_call = shared
                 request_record.current().call = shared.ended
             try:
                 if self.streamed:
-                    yield from self._listen(shared, emits=emits and (is_own or joins))
+                    yield from self._listen(shared, emits=can_emit and (is_own or joins))
                 with request_record.waiting():
                     return self._result(shared), is_own
             except LLMError as error:

@@ -25,13 +25,13 @@ from hypothesis import strategies as st
 from itsdangerous import URLSafeSerializer
 from werkzeug.datastructures import Headers
 
-import db
 from access.api_keys import hash_of
 from api import ANA, PROMPT, Answer, Api, Applicant
 from config import Config
 from db import InterviewKey
 from openai_api.rehearsal import SCRIPT, Rehearsal
 from server import Gunicorn
+from storage.sqlite.driver import sqlite3
 from web.openapi import description
 
 pytestmark = pytest.mark.both_databases
@@ -356,7 +356,7 @@ def all_attacks() -> Iterator[Attack]:
 def rows_of(database_url: str) -> list[Any]:
     """Everything that is in the database."""
     if database_url.startswith("sqlite"):
-        connection = vars(db)["sqlite3"].connect(database_url.removeprefix("sqlite:///"))
+        connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
         tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
     else:
         connection = psycopg.connect(database_url)
