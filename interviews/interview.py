@@ -220,12 +220,12 @@ class Interviews:
         return self._config.closing_phrase.casefold() in content.casefold()
 
     def transcript(self, interview: InterviewKey) -> list[TranscriptMessage]:
-        """Return what was said, prompt first and strictly alternating; empty if nothing was."""
+        """Return the transcript, prompt first and strictly alternating; empty if there is none."""
         with self._database.reading() as session:
             return transcript(Messages(session).of(interview))
 
     def status(self, interview: InterviewKey) -> Status:
-        """Return how far the interview is."""
+        """Return the interview's status."""
         with self._database.reading() as session:
             history = Messages(session).of(interview)
         if not is_started(history):
@@ -255,7 +255,7 @@ def _put(
     content: str,
     is_finished: bool = False,
 ) -> int:
-    """Store what the interviewer's side says, in its place if it has one, and return its id."""
+    """Store a message of the interviewer's side, in its place if it has one, and return its id."""
     if place is None:
         return messages.add(interview, "system", content, is_finished=is_finished).id
     if place.content not in ("", content):
@@ -267,7 +267,7 @@ def _put(
 def _opening_by_key(
     messages: Messages, interview: InterviewKey, prompt: str, idempotency_key: str | None
 ) -> str | None:
-    """Return the opening if the interview was started by this very request, None if not at all."""
+    """Return the opening if this request started the interview before, None if it is not started."""
     request = fingerprint("start", prompt)
     history, known = recall(messages, interview, idempotency_key, request)
     if known is not None:
