@@ -267,7 +267,7 @@ def _put(
 def _opening_by_key(
     messages: Messages, interview: InterviewKey, prompt: str, idempotency_key: str | None
 ) -> str | None:
-    """Return the opening if this request started the interview before, None if it is not started."""
+    """Return the opening if this request started the interview before; None if none did."""
     request = fingerprint("start", prompt)
     history, known = recall(messages, interview, idempotency_key, request)
     if known is not None:
