@@ -13,6 +13,7 @@ from typing import Any
 
 from config import Config, Model
 from monitoring import metrics, request_record
+from openai_api import model_ends
 from openai_api.client import ChatMessage as ChatMessage
 from openai_api.client import Client
 from openai_api.completions import Emit as Emit
@@ -116,6 +117,14 @@ class LLM:
         answer = self._client.complete(model, messages, deadline, emitter)
         _note_tokens(model, answer.usage)
         return answer.text
+
+
+def warn_of_model_ends(config: Config) -> None:
+    """Log a warning now and once a day of each model of `OPENAI_MODEL` that is about to end.
+
+    It returns at once: a thread asks the provider, so that this must not be called before a fork.
+    """
+    model_ends.warn_daily(config)
 
 
 class _Emitter:
