@@ -101,7 +101,7 @@ def default(setting: str) -> str:
     if value is dataclasses.MISSING or value is None:
         return ""
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else str(value)
