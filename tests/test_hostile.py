@@ -355,6 +355,7 @@ def all_attacks() -> Iterator[Attack]:
 
 def rows_of(database_url: str) -> list[Any]:
     """Everything that is in the database."""
+    connection: Any
     if database_url.startswith("sqlite"):
         connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
         tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
