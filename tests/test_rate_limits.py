@@ -130,7 +130,7 @@ def test_a_clients_network_is_the_same_however_its_address_is_written(
 
 
 def test_an_address_that_is_none_is_a_network_of_its_own() -> None:
-    odd = ("", "unknown", "_hidden", "1.2.3.4.5:80", "[]:80", "[unknown]:80", "192.0.2.256", "::g")
+    odd = ("", "unknown", "_hidden", "1.2.3.4.5:80", "[]:80", "[none]:80", "192.0.2.256", "::g")
     networks = {network_of(address) for address in odd}
     assert len(networks) == len(odd)
     assert not any(address and address in network for address in odd for network in networks)
