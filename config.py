@@ -297,6 +297,10 @@ class Config:
     limit_wrong_keys: str = _setting(_limit, default="10/minute")
     """Wrong keys and tokens from one address, before the answer is 429."""
 
+    limit_bad_requests: str = _setting(_limit, default="60/minute")
+    """Requests from one address, or with one token, that make no sense (400), before the answer to
+    them is 429."""
+
     redis_url: str | None = _setting(_redis_url, default=None, secret=True)
     """Where the limits are counted for all processes; unset: in memory, each process by itself."""
 

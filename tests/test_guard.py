@@ -1,9 +1,11 @@
 """Who may call what: every route with every kind of credential, and what a token opens."""
 
+import io
 import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,15 @@ from werkzeug.test import TestResponse
 
 from access.api_keys import hash_of, new_key
 from access.applicant_tokens import SALT, ApplicantTokens
+from access.guard import Policy, policy_of
 from api import ANA, PROMPT, Api, Applicant
-from app import app
+from app import create_app
 from config import Config, load
-from contract import routes
+from contract import path_of, routes
 from db import InterviewKey, open_database
 from openai_api.rehearsal import SCRIPT, Rehearsal
 from server import Gunicorn
+from web.service import service
 
 PLAIN_KEY, HASHED_KEY = new_key(), new_key()
 SECRET, RETIRED_SECRET, FOREIGN_SECRET = "s" * 40, "r" * 40, "f" * 40
@@ -38,7 +42,7 @@ KEYS = ("right key", "right key as X-API-Key", "hashed key")
 TOKENS = ("token", "of a retired secret")
 OTHERS_TOKEN = "token of another"
 
-PUBLIC, RECRUITERS, INTERVIEW = "public", "recruiters", "interview"
+PUBLIC, RECRUITERS, INTERVIEW = Policy.EVERYBODY, Policy.KEY, Policy.KEY_OR_OWN_TOKEN
 
 # A row for each route: to whom it is open.
 ROUTES = {
@@ -169,9 +173,50 @@ def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
     return response
 
 
-def test_every_route_has_a_row() -> None:
-    found = {f"{method} {path}" for method, path in routes(app)}
-    assert found | {"GET /metrics"} == set(ROUTES)
+def test_every_route_has_a_row_and_declares_what_it_says(config: Config) -> None:
+    app = create_app(replace(config, metrics=True))
+    assert {f"{method} {path}" for method, path in routes(app)} == set(ROUTES)
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            declared = policy_of(app.view_functions[rule.endpoint])
+            assert declared is ROUTES[f"{method} {path_of(rule)}"], rule.endpoint
+    service(app).close()
+
+
+@pytest.mark.parametrize("keys", [(), (hash_of(PLAIN_KEY),)], ids=["open", "with keys"])
+def test_a_route_that_declares_nothing_serves_nobody(
+    config: Config, caplog: pytest.LogCaptureFixture, keys: tuple[bytes, ...]
+) -> None:
+    app = create_app(replace(config, api_keys=keys))
+
+    @app.get("/forgotten")
+    def forgotten() -> str:
+        return "secret"
+
+    answer = app.test_client().get("/forgotten", headers=key(PLAIN_KEY))
+    assert (answer.status_code, answer.get_json()) == (500, {"error": "Internal server error"})
+    assert "The view of forgotten declares no access policy." in caplog.text
+    service(app).close()
+
+
+class Unread(io.RawIOBase):
+    """A body that must not be read."""
+
+    def readinto(self, _: Any) -> int:
+        raise AssertionError("The body was read.")
+
+
+@pytest.mark.parametrize("kind", ["none", "wrong key", "expired", "tampered", "revoked"])
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith("POST")])
+def test_no_body_is_read_before_the_credential_is_checked(
+    keyed: Api, route: str, kind: str
+) -> None:
+    answer = keyed.raw(
+        *route.split(" "),
+        headers={**credential(keyed, kind), "Content-Type": "application/json"},
+        environ_overrides={"wsgi.input": Unread(), "CONTENT_LENGTH": "100"},
+    )
+    assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("kind", CREDENTIALS)
