@@ -127,10 +127,8 @@ def get_messages(access_key: str, name: str, email: str) -> Json:
     """Answer with the transcript: the prompt, then interviewer and applicant in turn."""
     interview = interview_of_path(access_key, name, email)
     allow(interview)
-    transcript = _interviews().transcript(interview)
-    if is_applicant() and transcript:
-        # The prompt is the recruiter's. Its place is kept, as clients rely on it.
-        transcript[0] = transcript[0]._replace(content="")
+    # The prompt is the recruiter's.
+    transcript = _interviews().transcript(interview, with_prompt=not is_applicant())
     return {
         "status": "success",
         "access_key": access_key,
