@@ -173,7 +173,7 @@ def test_a_service_whose_database_fails_is_alive_but_not_ready(config: Config) -
     app = create_app(config)
     api = over_flask(app.test_client())
     assert api.get("/readyz").status == 200
-    (connection,) = app.extensions["database"]._idle
+    (connection,) = app.extensions["database"]._connections._idle
     connection.execute("PRAGMA query_only = ON")
     answer = api.get("/readyz")
     assert answer.status == 503
