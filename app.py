@@ -129,10 +129,8 @@ def reply(interview: InterviewKey, message: str) -> Json | Response:
 @key_or_own_token(interview_of_path)
 def get_messages(interview: InterviewKey) -> Json:
     """Answer with the transcript: the prompt, then interviewer and applicant in turn."""
-    transcript = service().interviews.transcript(interview)
-    if is_applicant() and transcript:
-        # The prompt is the recruiter's. Its place is kept, as clients rely on it.
-        transcript[0] = transcript[0]._replace(content="")
+    # The prompt is the recruiter's.
+    transcript = service().interviews.transcript(interview, with_prompt=not is_applicant())
     return {
         "status": "success",
         "access_key": interview.access_key,

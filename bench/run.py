@@ -73,6 +73,10 @@ class Server:
                 return
         raise RuntimeError(f"{command} does not listen")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

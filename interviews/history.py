@@ -58,6 +58,19 @@ def transcript(history: Sequence[Message]) -> list[TranscriptMessage]:
     ]
 
 
+def without_prompt(history: Sequence[Message]) -> list[Message]:
+    """Return the history with the prompt blank, and so whatever repeats it on the system's side.
+
+    The places are kept, as clients rely on the order of a transcript.
+    """
+    return [
+        message._replace(content="")
+        if message.role == "system" and message.content == history[0].content
+        else message
+        for message in history
+    ]
+
+
 def conversation(history: Sequence[Message]) -> list[ChatMessage]:
     """Return the history as the model reads it.
 
@@ -85,4 +98,6 @@ def _turns(history: Sequence[Message]) -> list[list[Message]]:
 
 def _joined(turn: Iterable[Message]) -> str:
     """Return the turn's text. The same text twice in a row was sent again, not said again."""
-    return JOINT.join(content for content, _ in groupby(message.content for message in turn))
+    return JOINT.join(
+        content for content, _ in groupby(message.content for message in turn) if content
+    )

@@ -29,6 +29,7 @@ from interviews.history import (
     is_started,
     said_again,
     transcript,
+    without_prompt,
 )
 from interviews.idempotency import fingerprint, recall
 from interviews.shared_calls import Emit
@@ -219,10 +220,13 @@ class Interviews:
     def _is_closing(self, content: str) -> bool:
         return self._config.closing_phrase.casefold() in content.casefold()
 
-    def transcript(self, interview: InterviewKey) -> list[TranscriptMessage]:
+    def transcript(
+        self, interview: InterviewKey, *, with_prompt: bool = True
+    ) -> list[TranscriptMessage]:
         """Return the transcript, prompt first and strictly alternating; empty if there is none."""
         with self._database.reading() as session:
-            return transcript(Messages(session).of(interview))
+            history = Messages(session).of(interview)
+        return transcript(history if with_prompt else without_prompt(history))
 
     def status(self, interview: InterviewKey) -> Status:
         """Return the interview's status."""

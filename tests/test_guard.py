@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -279,6 +280,26 @@ def test_a_tokens_holder_holds_the_interview_and_does_not_read_the_prompt(keyed:
     assert said(keyed, ANA) == [PROMPT, *told]
     status = call(keyed, "GET", f"/interview_status/{ANA.path}", None, headers)
     assert status.body == {"status": "started"}
+
+
+def test_a_tokens_holder_reads_no_copy_of_the_prompt_either(
+    keyed: Api, database_path: Path
+) -> None:
+    """As the service before this one may still write it twice: two starts at once."""
+    noor = ANA.named("Noor")
+    rows = [*[("system", PROMPT)] * 2, ("system", "Welcome."), ("user", "Hi."), ("system", PROMPT)]
+    with sqlite3.connect(database_path) as connection:
+        connection.executemany(
+            "INSERT INTO messages (role, content, date_created, access_key, name, email)"
+            " VALUES (?, ?, '2025-04-06 12:00:00', ?, ?, ?)",
+            [(*row, *noor.fields.values()) for row in rows],
+        )
+    connection.close()
+    headers = key(token_for(keyed, noor))
+    answer = call(keyed, "GET", f"/get_messages/{noor.path}", None, headers)
+    assert [(message["role"], message["content"]) for message in answer.body["messages"]] == [
+        *(("system", ""), ("system", "Welcome."), ("user", "Hi."), ("system", "")),
+    ]
 
 
 def test_a_token_may_be_issued_before_the_interview_starts(keyed: Api) -> None:

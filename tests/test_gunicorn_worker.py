@@ -175,7 +175,7 @@ def test_a_service_whose_database_fails_is_alive_but_not_ready(config: Config) -
     api = over_flask(app.test_client())
     assert api.get("/readyz").status == 200
     database: Any = service(app).database
-    (connection,) = database._idle
+    (connection,) = database._connections._idle
     connection.execute("PRAGMA query_only = ON")
     answer = api.get("/readyz")
     assert answer.status == 503
