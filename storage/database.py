@@ -46,7 +46,7 @@ class Database(Protocol):
         """Give a session whose queries each read what is stored at that moment."""
 
     def transaction(self, interview: InterviewKey | None = None) -> AbstractContextManager[Session]:
-        """Give a session in a transaction. Once the block has ended, what it stored survives a crash.
+        """Give a session in a transaction. Once the block ends, it is committed and on the disk.
 
         If the block raises, nothing is stored. Nothing slow belongs inside, as others wait.
 
