@@ -1,10 +1,10 @@
-"""Why the database could not be used."""
+"""Errors of the database."""
 
 from errors import Unavailable
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database cannot do at the moment what was asked; what it has acknowledged is kept."""
+    """The database cannot be used at the moment; what it has acknowledged is kept."""
 
     retry_after = 5
 
