@@ -132,8 +132,8 @@ class _PipelinedRows:
         return self._waited_for().fetchall()
 
     def _waited_for(self) -> Cursor[Any]:
-        # The cursor by itself would only flush. Without a sync the server expects more, and does not
-        # count the time until the next statement as idle.
+        # The cursor by itself would only flush. Without a sync the server expects more, and never
+        # counts the time until the next statement as idle.
         if self._cursor.pgresult is None:
             self._pipeline.sync()
         return self._cursor
@@ -265,8 +265,8 @@ class PostgresDatabase(Database):
         try:
             yield connection
         except psycopg.Error as error:
-            # After a failover, for example, this server is read-only, and a new connection finds the
-            # one that can be written.
+            # After a failover, for example, this server is read-only, and a new connection finds
+            # the one that can be written.
             if error.sqlstate not in PASSING_ERRORS:
                 connection.close()
             raise
@@ -274,7 +274,7 @@ class PostgresDatabase(Database):
             pool.putconn(connection)
 
     def _opened_pool(self) -> "ConnectionPool[PostgresConnection]":
-        """Return this process's pool, opened at its first use: its threads would not survive a fork."""
+        """Return this process's pool, opened at its first use, as its threads die in a fork."""
         with self._opening:
             if self._pool is None:
                 self._pool = ConnectionPool(
