@@ -214,7 +214,7 @@ class Interviews:
             messages = Messages(session)
             if messages.newest(interview) != history[-1]:
                 return None
-            messages.add(interview, "system", answer, is_finished=self._is_closing(answer))
+            messages.append(interview, "system", answer, is_finished=self._is_closing(answer))
         return answer
 
     def _is_closing(self, content: str) -> bool:

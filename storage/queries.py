@@ -60,10 +60,18 @@ class Messages:
     def add(
         self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
     ) -> Message:
-        """Store a message at the interview's end."""
+        """Store a message at the interview's end, and return it with its id."""
         now = _now()
-        row = self._insert(interview, role, content, now, int(is_finished)).fetchone()
+        row = self._insert(
+            interview, role, content, now, int(is_finished), " RETURNING id"
+        ).fetchone()
         return Message(row[0] if row else 0, role, content, now, int(is_finished))
+
+    def append(
+        self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
+    ) -> None:
+        """Store a message at the interview's end, without waiting for its id."""
+        self._insert(interview, role, content, _now(), int(is_finished))
 
     def _insert(
         self,
@@ -72,12 +80,13 @@ class Messages:
         content: str,
         date_created: str,
         is_finished: int,
+        returning: str = "",
     ) -> Rows:
         return self._execute(
             "INSERT INTO messages"
             " (role, content, date_created, is_finished, access_key, name, email)"
             " VALUES (:role, :content, :date_created, :is_finished,"
-            " :access_key, :name, :email) RETURNING id",
+            f" :access_key, :name, :email){returning}",
             {
                 "role": role,
                 "content": content,
