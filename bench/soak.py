@@ -9,13 +9,18 @@ memory grew in the second half; a service that keeps nothing has a flat line. Li
 import argparse
 import statistics
 import sys
+import tempfile
 import time
 from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from run import ENDLESS, Server, free_port, load, measured_folder
+# The project's folder in the place of this one, whose modules are called like some of its packages.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from bench.harness import ENDLESS, load
+from bench.servers import PROJECT, Server, free_port
 
 # Applicants of each connection take turns, so that a round's interviews stay short.
 APPLICANTS_EACH = 5
@@ -124,7 +129,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes of the service")
     options = parser.parse_args()
 
-    with measured_folder() as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(dir=PROJECT, prefix=".bench-") as name, ExitStack() as stack:
+        folder = Path(name)
         samples = soak(folder, stack, options)
     first, last = samples[0], samples[-1]
     print(

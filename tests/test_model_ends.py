@@ -52,6 +52,7 @@ def warnings(
         int(SOON.timestamp()),
         SOON.timestamp(),
     ],
+    ids=["date", "ISO with zone", "ISO with Z", "seconds", "seconds and parts"],
 )
 def test_an_end_within_ninety_days_is_warned_of_however_its_date_is_written(
     client: Client, rehearsal: Rehearsal, caplog: pytest.LogCaptureFixture, end: object
