@@ -18,7 +18,7 @@ from postgresql import PostgresServer
 from proxy import Loss, Proxy
 from server import Gunicorn
 from storage.errors import CommitUnknown, DatabaseUnavailable
-from storage.postgres.database import ONE_ACCESS_KEY, ONE_INTERVIEW, translated
+from storage.postgres.database import ONE_ACCESS_KEY, ONE_INTERVIEW, WRITE, translated
 from storage.postgres.schema import hash_of_interview
 
 KEY = InterviewKey(*ANA.fields.values())
@@ -292,6 +292,31 @@ class TestFailure:
         until_it_answers(api)
         assert api.reply("Hello").status == 200
         assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+    def test_the_checks_of_several_processes_do_not_wait_for_each_other(
+        self, make_api: MakeApi, admin: psycopg.Connection
+    ) -> None:
+        api = make_api(database_lock_timeout=0.3)
+        with admin.transaction():  # a process whose check takes its time
+            admin.execute(WRITE)
+            assert api.get("/readyz").status == 200
+
+    def test_the_checks_of_a_process_take_one_place_of_the_pool(
+        self, make_api: MakeApi, admin: psycopg.Connection, server: PostgresServer
+    ) -> None:
+        api = make_api(database_pool_size=2)
+        api.start()
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        with ThreadPoolExecutor(8) as pool:
+            with admin.transaction():
+                admin.execute("LOCK TABLE schema_version")
+                checks = [pool.submit(api.get, "/readyz") for _ in range(8)]
+                while not server.execute(waiting):
+                    assert not any(check.done() for check in checks)
+                    time.sleep(0.01)
+                assert api.reply("Hello").status == 200
+                assert len(server.execute(waiting)) == 1
+            assert {check.result().status for check in checks} == {200}
 
     def test_a_server_that_may_only_be_read_is_503_and_recovers(
         self, api: Api, server: PostgresServer

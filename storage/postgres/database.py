@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock
@@ -72,6 +73,10 @@ OUTCOME = """
     stats_reset IS NULL OR stats_reset > clock_timestamp() - %(age)s * interval '1 second'
     FROM pg_stat_bgwriter
 """
+
+# A write to the log that changes nothing and leaves no dead row. Many may hold this lock at once,
+# so that the checks of several processes do not wait for each other.
+WRITE = "SELECT version FROM schema_version FOR KEY SHARE"
 
 ONE_INTERVIEW = (
     f"{hash_of_interview('')} = {hash_of_interview(':')}"
@@ -149,6 +154,8 @@ class PostgresDatabase(Database):
             "lock_timeout": f"{round(config.database_lock_timeout * 1000)}ms",
             "statement_timeout": f"{round(config.database_statement_timeout * 1000)}ms",
         }
+        self._checking = Lock()
+        self._check: Future[None] | None = None
         self._opening = Lock()
         self._pool: ConnectionPool[PostgresConnection] | None = None
 
@@ -209,20 +216,20 @@ class PostgresDatabase(Database):
         give_up = time.monotonic() + self._timeout
         outcome = None
         while outcome is None and time.monotonic() < give_up:
-            with suppress(psycopg.OperationalError):
+            with suppress(psycopg.Error):
                 outcome = self._outcome(xid, begun, give_up)
             if outcome is None:
                 time.sleep(OUTCOME_INTERVAL)
         log.warning(
             "PostgreSQL: %s during a commit (%s)",
-            *(first_line(error), outcome or "its outcome is not known"),
+            *(first_line(error), outcome or "the database is not reached"),
         )
-        if outcome is None:
+        if outcome not in ("committed", "aborted"):
             raise CommitUnknown(reason(error)) from error
         return outcome == "committed"
 
     def _outcome(self, xid: str, begun: float, give_up: float) -> str | None:
-        """Return `committed`, `aborted`, or None if the server does not know."""
+        """Return `committed`, `aborted`, `unknown`, or None if it may yet be known."""
         # The pool's other connections may be in use, or broken as well.
         with PostgresConnection.connect(
             self._config.database_url, **connection_options(self._config)
@@ -239,17 +246,31 @@ class PostgresDatabase(Database):
                 if status == "committed" and has_crashed:
                     # A crash loses the ids whose transactions were not synced, and they are given
                     # out again: this may be another transaction's commit.
-                    return None
+                    return "unknown"
                 if status != "in progress" or left <= 0:
-                    return status if status in ("committed", "aborted") else None
+                    return None if status == "in progress" else status
                 time.sleep(OUTCOME_INTERVAL)
 
     def check_writable(self) -> None:
-        """Write something that changes nothing."""
-        with translated_errors(), self._connection() as connection, connection.pipeline():
-            connection.execute(LIMITS, self._limits)
-            # It is written to the log, behind all else, and leaves no dead row.
-            connection.execute("SELECT version FROM schema_version FOR UPDATE")
+        """Write something that changes nothing.
+
+        One thread checks at a time, so that checks take one place of the pool at most; threads that
+        come meanwhile share its result.
+        """
+        with self._checking:
+            check, is_own = self._check or Future[None](), self._check is None
+            self._check = check
+        if is_own:
+            try:
+                with translated_errors(), self._connection() as connection, connection.pipeline():
+                    connection.execute(LIMITS, self._limits)
+                    connection.execute(WRITE)
+                check.set_result(None)
+            except BaseException as error:
+                check.set_exception(error)
+            finally:
+                self._check = None
+        check.result()
 
     def close(self) -> None:
         """Close the connections."""
