@@ -1,5 +1,6 @@
 """The environment, read once: each setting with its default, its unit and its check."""
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -69,6 +70,62 @@ def _list(name: str, value: str) -> tuple[str, ...]:
     return items
 
 
+def _one_of(*words: str) -> Callable[[str, str], str]:
+    def read(name: str, value: str) -> str:
+        if value not in words:
+            raise StartError(f"{name} must be one of {', '.join(words)}, not {value!r}.")
+        return value
+
+    return read
+
+
+def _number(least: float, most: float) -> Callable[[str, str], float]:
+    def read(name: str, value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise StartError(f"{name} must be a number from {least} to {most}, not {value!r}.")
+        return number
+
+    return read
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, and the parameters that requests carry if they go to it."""
+
+    name: str
+    parameters: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return it as an entry of `OPENAI_MODEL`."""
+        parameters = "&".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"{self.name}?{parameters}" if parameters else self.name
+
+
+def _models(name: str, value: str) -> tuple[Model, ...]:
+    return tuple(_model(name, entry) for entry in _list(name, value))
+
+
+def _model(name: str, entry: str) -> Model:
+    """Return a model from a name and, after a question mark, its parameters: `a=1&b=2`."""
+    model, has_parameters, written = (part.strip() for part in entry.partition("?"))
+    if not model:
+        raise StartError(f"{name} has parameters that no model precedes: {entry!r}.")
+    parameters: dict[str, str | float] = {}
+    for assignment in written.split("&") if has_parameters else ():
+        parameter, _, text = (part.strip() for part in assignment.partition("="))
+        if parameter not in MODEL_PARAMETERS:
+            known = ", ".join(MODEL_PARAMETERS)
+            raise StartError(f"{name} has a parameter {parameter!r}, which is none of {known}.")
+        if parameter in parameters:
+            raise StartError(f"{name} has the parameter {parameter} twice for {model}.")
+        parameters[parameter] = MODEL_PARAMETERS[parameter](f"{parameter} in {name}", text)
+    return Model(model, parameters)
+
+
 def _key_hashes(name: str, value: str) -> tuple[bytes, ...]:
     hashes = []
     for item in _list(name, value):
@@ -131,6 +188,21 @@ def _count_or_none(name: str, value: str) -> int:
     return _whole_number(name, value, at_least=0)
 
 
+# Parameters of a request that change how a model answers, but not what the service must read. None
+# is sent unless it is set, as each is refused by some models.
+MODEL_PARAMETERS: Mapping[str, Callable[[str, str], str | float]] = {
+    "reasoning_effort": _one_of("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    "verbosity": _one_of("low", "medium", "high"),
+    "service_tier": _one_of("auto", "default", "flex", "scale", "priority", "fast"),
+    "temperature": _number(0, 2),
+    "top_p": _number(0, 1),
+    "frequency_penalty": _number(-2, 2),
+    "presence_penalty": _number(-2, 2),
+    "max_completion_tokens": _count,
+    "seed": _count_or_none,
+}
+
+
 def _switch(name: str, value: str) -> bool:
     if value.lower() not in ("on", "off"):
         raise StartError(f"{name} must be on or off, not {value!r}.")
@@ -151,9 +223,13 @@ class Config:
     openai_base_url: str | None = _setting(_http_url, default=None)
     """The base URL of the chat completions API, including `/v1`. If unset, OpenAI's own."""
 
-    openai_model: tuple[str, ...] = _setting(_list, default=("gpt-4o-mini",))
+    # gpt-4o-mini ends on 2027-01-14; its successor answers from then on, and, told not to reason,
+    # as quickly.
+    openai_model: tuple[Model, ...] = _setting(
+        _models, default=(Model("gpt-4o-mini"), Model("gpt-6-luna", {"reasoning_effort": "none"}))
+    )
     """The model to ask, or several separated by commas: when one no longer exists, the next is
-    asked."""
+    asked. A model may carry parameters, as in `gpt-6-luna?reasoning_effort=none&verbosity=low`."""
 
     reply_deadline: float = _setting(_seconds, default=90.0)
     """Seconds within which the model must have answered, retries included."""
@@ -229,6 +305,9 @@ class Config:
 
     limit_wrong_keys: str = _setting(_limit, default="10/minute")
     """Wrong keys and tokens from one address."""
+
+    limit_bad_requests: str = _setting(_limit, default="60/minute")
+    """Requests from one address, or with one token, that make no sense (400)."""
 
     redis_url: str | None = _setting(_redis_url, default=None, secret=True)
     """The Redis server, `redis://` or `rediss://`, in which all processes count the limits

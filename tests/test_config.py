@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config import Config, StartError, load
+from config import Config, Model, StartError, load
 
 KEY = {"OPENAI_API_KEY": "sk-a"}
 
@@ -24,7 +24,10 @@ def test_a_blank_setting_counts_as_unset() -> None:
 EXAMPLES: dict[str, tuple[str, Any]] = {
     "OPENAI_API_KEY": (" sk-b\n", "sk-b"),
     "OPENAI_BASE_URL": ("http://127.0.0.1:8001/v1", "http://127.0.0.1:8001/v1"),
-    "OPENAI_MODEL": ("gpt-a, gpt-b", ("gpt-a", "gpt-b")),
+    "OPENAI_MODEL": (
+        "gpt-4o-mini, gpt-6-luna?reasoning_effort=low",
+        (Model("gpt-4o-mini"), Model("gpt-6-luna", {"reasoning_effort": "low"})),
+    ),
     "REPLY_DEADLINE": ("12.5", 12.5),
     "CLOSING_PHRASE": ("Good bye", "Good bye"),
     "DATABASE_URL": ("sqlite:////data/messages.db", "sqlite:////data/messages.db"),
@@ -47,6 +50,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "LIMIT_STARTS": ("2 per hour", "2 per hour"),
     "LIMIT_TOKENS": ("3/day;1/hour", "3/day;1/hour"),
     "LIMIT_WRONG_KEYS": ("4/minute", "4/minute"),
+    "LIMIT_BAD_REQUESTS": ("5/minute", "5/minute"),
     "REDIS_URL": ("rediss://localhost/1", "rediss://localhost/1"),
     "TRUSTED_PROXIES": ("2", 2),
     "CORS_ORIGINS": (
@@ -89,6 +93,21 @@ def test_all_settings_are_read_together() -> None:
         ("MAX_MESSAGE_CHARS", "1e4"),
         ("MAX_MESSAGE_CHARS", "9" * 5000),
         ("OPENAI_MODEL", ","),
+        ("OPENAI_MODEL", "?reasoning_effort=none"),
+        ("OPENAI_MODEL", "gpt-6-luna?"),
+        ("OPENAI_MODEL", "gpt-6-luna?reasoning_effort=none&"),
+        ("OPENAI_MODEL", "gpt-6-luna?reasoning_effort"),
+        ("OPENAI_MODEL", "gpt-6-luna?reasoning_effort=much"),
+        ("OPENAI_MODEL", "gpt-6-luna?reasoning_effort=low&reasoning_effort=low"),
+        ("OPENAI_MODEL", "gpt-6-luna?messages=[]"),
+        ("OPENAI_MODEL", "gpt-6-luna?stream=false"),
+        ("OPENAI_MODEL", "gpt-6-luna?Temperature=1"),
+        ("OPENAI_MODEL", "gpt-4o-mini?temperature=hot"),
+        ("OPENAI_MODEL", "gpt-4o-mini?temperature=nan"),
+        ("OPENAI_MODEL", "gpt-4o-mini?temperature=2.1"),
+        ("OPENAI_MODEL", "gpt-4o-mini?top_p=-1"),
+        ("OPENAI_MODEL", "gpt-4o-mini?max_completion_tokens=0"),
+        ("OPENAI_MODEL", "gpt-4o-mini?seed=1.5"),
         ("OPENAI_BASE_URL", "api.openai.com/v1"),
         ("OPENAI_BASE_URL", "ftp://api.openai.com/v1"),
         ("OPENAI_BASE_URL", "https:///v1"),
@@ -113,6 +132,38 @@ def test_all_settings_are_read_together() -> None:
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
     with pytest.raises(StartError, match=name):
         load({**KEY, name: value})
+
+
+def test_a_model_may_have_parameters_of_its_own() -> None:
+    written = (
+        "llama, gpt-6-luna ? reasoning_effort=high & verbosity=low & service_tier=flex"
+        " & max_completion_tokens=2000, ft:gpt-4o-mini:us::1?temperature=0.5&top_p=1"
+        "&frequency_penalty=-2&presence_penalty=0&seed=0"
+    )
+    models = load({**KEY, "OPENAI_MODEL": written}).openai_model
+    assert models == (
+        Model("llama"),
+        Model(
+            "gpt-6-luna",
+            {
+                "reasoning_effort": "high",
+                "verbosity": "low",
+                "service_tier": "flex",
+                "max_completion_tokens": 2000,
+            },
+        ),
+        Model(
+            "ft:gpt-4o-mini:us::1",
+            {
+                "temperature": 0.5,
+                "top_p": 1.0,
+                "frequency_penalty": -2.0,
+                "presence_penalty": 0.0,
+                "seed": 0,
+            },
+        ),
+    )
+    assert load({**KEY, "OPENAI_MODEL": ",".join(map(str, models))}).openai_model == models
 
 
 def test_every_limit_is_one_that_the_counter_understands() -> None:
