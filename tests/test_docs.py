@@ -16,7 +16,7 @@ import pytest
 
 from app import app
 from commands.__main__ import commands
-from config import Config
+from config import MODEL_PARAMETERS, Config
 from contract import DOCUMENT
 from openai_api.rehearsal import SCRIPT
 from server import APP_FOLDER, Gunicorn, development_server, run_command
@@ -251,6 +251,12 @@ def test_every_setting_is_in_the_docs_with_its_default_and_its_meaning() -> None
             assert shown == f"`{default(name)}`"
         else:
             assert "`" not in shown
+
+
+def test_every_parameter_of_a_model_is_in_the_docs() -> None:
+    _, _, table = DOCS["docs/settings.md"].partition("| parameter | values |")
+    cells = re.findall(r"^\| (`.*?) \|", table.partition("\n\n")[0], re.MULTILINE)
+    assert set(re.findall(r"`(.*?)`", " ".join(cells))) == set(MODEL_PARAMETERS)
 
 
 def test_every_setting_is_in_the_env_example_with_its_default_and_its_meaning() -> None:
