@@ -228,8 +228,8 @@ class Config:
     openai_model: tuple[Model, ...] = _setting(
         _models, default=(Model("gpt-4o-mini"), Model("gpt-6-luna", {"reasoning_effort": "none"}))
     )
-    """The model to ask, or several separated by commas: when one no longer exists, the next is
-    asked. A model may carry parameters, as in `gpt-6-luna?reasoning_effort=none&verbosity=low`."""
+    """The models to ask, separated by commas: when one no longer exists, the next is asked. A model
+    may have parameters for its requests, as in `gpt-6-luna?reasoning_effort=none&verbosity=low`."""
 
     reply_deadline: float = _setting(_seconds, default=90.0)
     """Seconds within which the model must have answered, retries included."""
