@@ -1,7 +1,7 @@
 """The Flask app and the endpoints of interviews.
 
 An endpoint gets its fields checked, calls `Interviews` and returns JSON, or, for a turn, events if
-the request accepts them. What cannot be done is raised, and answered in `web/error_handlers.py`.
+the request accepts them. A failure is raised, and answered in `web/error_handlers.py`.
 """
 
 import sys

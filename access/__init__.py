@@ -1,1 +1,1 @@
-"""Who may call, and how often."""
+"""Access: credentials, the policy of each view, and limits."""

@@ -5,15 +5,15 @@ import secrets
 from collections.abc import Iterable
 from hashlib import sha256
 
-# Lets whoever finds a key, a scanner of repositories say, know what it opens.
+# The beginning of every key, by which a scanner of repositories knows what it has found.
 PREFIX = "tukma_"
 
-# Bytes of chance in a key; so many cannot be guessed, which is why a plain hash is enough.
+# Random bytes in a key: too many to be guessed, which is why a plain hash is enough.
 RANDOM_BYTES = 32
 
 
 def new_key() -> str:
-    """Return a key that nobody has."""
+    """Return a new random key."""
     return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
@@ -23,6 +23,6 @@ def hash_of(key: str) -> bytes:
 
 
 def is_one_of(key_hash: bytes, known: Iterable[bytes]) -> bool:
-    """Tell whether a hash is among those known, in a time that does not tell how close it is."""
-    # A sum: all are compared, whichever fits.
+    """Return whether a hash is among those known; the time taken does not depend on which it is."""
+    # A sum, so that all are compared even after a match.
     return sum(hmac.compare_digest(key_hash, one) for one in known) > 0

@@ -1,7 +1,7 @@
-"""Applicants' tokens: signed leave to hold one interview from a browser.
+"""Applicants' tokens: signed permission to hold one interview from a browser.
 
-A token holds the interview's digest, so nobody's name, how often its tokens had been revoked, and
-when it expires.
+A token contains the digest of the interview, and so no name; the number of times that tokens of
+this interview had been revoked; and the time at which it expires.
 """
 
 import time
@@ -14,12 +14,12 @@ from itsdangerous import BadData, URLSafeSerializer
 from access.errors import TokenExpired, TokenRevoked, TokensOff, WrongCredential
 from db import Database, InterviewKey, TokenRevocations
 
-# So that nothing else that is signed by the same key passes for a token.
+# Nothing else that is signed with the same key is accepted as a token.
 SALT = "applicant-token"
 
 
 class ApplicantTokens:
-    """Tokens, signed by the first of the secret keys, and accepted from all; off without a key."""
+    """Tokens, signed with the first of the secret keys and accepted from all; off without a key."""
 
     def __init__(self, secret_keys: Sequence[str], database: Database) -> None:
         self._database = database
@@ -32,10 +32,10 @@ class ApplicantTokens:
             )
 
     def issue(self, interview: InterviewKey, lifetime: int) -> tuple[str, datetime]:
-        """Return a token for the interview, be it started or not, and when it expires.
+        """Return a token for the interview, started or not, and the time at which it expires.
 
         Args:
-            interview: What the token opens.
+            interview: The one interview that the token opens.
             lifetime: Seconds.
 
         Raises:
@@ -55,8 +55,8 @@ class ApplicantTokens:
         """Return the digest of the interview that the token opens.
 
         Raises:
-            WrongCredential: The token is none of ours.
-            TokenExpired: Its time is over.
+            WrongCredential: The token was not issued by this service.
+            TokenExpired: It has expired.
             TokenRevoked: It was revoked.
 
         """
@@ -74,7 +74,7 @@ class ApplicantTokens:
         return str(digest)
 
     def revoke(self, interview: InterviewKey) -> None:
-        """Make every token that was issued for the interview so far invalid, for good.
+        """Make every token issued for the interview so far permanently invalid.
 
         Raises:
             TokensOff: There is nothing to sign with.

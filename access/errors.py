@@ -1,10 +1,10 @@
-"""Why a request was not let in."""
+"""Reasons why a request is not let in."""
 
 from errors import Forbidden, NotFound, TooManyRequests, Unauthenticated
 
 
 class WrongCredential(Unauthenticated):
-    """Neither a key nor a token that opens anything: one answer, whatever is wrong with it."""
+    """The request has no valid key or token. The answer is the same for every cause."""
 
     sentence = (
         "A valid API key or applicant's token is needed, "
@@ -13,19 +13,19 @@ class WrongCredential(Unauthenticated):
 
 
 class TokenExpired(WrongCredential):
-    """An applicant's token past its time; told only to a client that had a valid one."""
+    """An applicant's token has expired; only a client that had a valid one gets this answer."""
 
     sentence = "The token has expired."
 
 
 class TokenRevoked(WrongCredential):
-    """An applicant's token that was revoked; told only to a client that had a valid one."""
+    """An applicant's token was revoked; only a client that had a valid one gets this answer."""
 
     sentence = "The token has been revoked."
 
 
 class NotAllowed(Forbidden):
-    """An applicant's token does not open the endpoint, or not this interview."""
+    """The applicant's token does not open this endpoint, or not this interview."""
 
     sentence = "The token opens one interview's reply, get_messages and interview_status only."
 
@@ -43,7 +43,7 @@ class RateLimited(TooManyRequests):
         """Make the error.
 
         Args:
-            sentence: What there was too much of.
+            sentence: Says which requests were too many.
             limit: The number of requests that the limit allows.
             reset: Seconds until more are allowed.
 

@@ -1,4 +1,4 @@
-"""Who calls, and what the caller may do: recruiters' systems by key, applicants by token.
+"""The check of who calls: recruiters' systems by key, applicants by token.
 
 Every view declares by a decorator whom it is open to; a view that declares nothing serves nobody.
 Without `API_KEYS` everybody may do everything.
@@ -22,7 +22,7 @@ from monitoring import request_record
 
 log = logging.getLogger(__name__)
 
-# Characters of a key or secret from which on it cannot be guessed, if it is random.
+# Characters that make a random secret too long to be guessed.
 LONG_ENOUGH = 32
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -131,7 +131,7 @@ class Access:
             raise WrongCredential
         for key_hash in map(hash_of, credentials):
             if is_one_of(key_hash, self._key_hashes):
-                # Enough to tell from the log which of several keys it was.
+                # Enough to recognize in the log which of several keys it was.
                 request_record.current().caller = f"key {key_hash.hex()[:8]}"
                 g.has_key = True
                 return
@@ -147,10 +147,10 @@ class Access:
         try:
             return self._tokens.digest_of(token)
         except (TokenExpired, TokenRevoked):
-            raise  # it was right once, so that nobody is guessing
+            raise  # it was valid once, so it is no guess
         except WrongCredential:
-            # Only wrong ones are counted, and a right one passes whatever was counted: many callers
-            # may share an address, and none of them shall lock out the others.
+            # Only wrong ones are counted, and a valid one is never refused: many callers may share
+            # an address, and must not be able to lock each other out.
             self._limits.count_wrong_key(request.remote_addr or "")
             raise
 
@@ -179,7 +179,7 @@ def _declare(policy: Policy, view: View) -> View:
 
 
 def _credentials() -> list[str]:
-    """Return the keys or tokens that the request brings: of two, one that is right is enough."""
+    """Return the keys or tokens of the request; of two, one valid key is enough."""
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     given = [bearer.strip() if scheme.lower() == "bearer" else "", request.headers.get("X-API-Key")]
     return [credential for credential in given if credential]

@@ -30,7 +30,7 @@ class Policy:
     limits: tuple[RateLimitItem, ...]
     """The shortest first."""
     sentence: str
-    """What there was too much of."""
+    """The beginning of the answer: which requests were too many."""
 
 
 class RateLimits:
@@ -56,13 +56,13 @@ class RateLimits:
         self._tokens = _policy(
             "tokens", config.limit_tokens, "Too many tokens under this access key."
         )
-        # A key cannot be guessed, at whatever rate. But an attempt must not fill the log, nor take
-        # the time of others; and a system with an old key in it shall be noticed.
+        # A key cannot be guessed, however many attempts there are. But attempts must not fill the
+        # log or slow others down, and a system that still uses an old key should be noticed.
         self._wrong_keys = _policy(
             "wrong keys", config.limit_wrong_keys, "Too many wrong keys from this address."
         )
-        # People make one now and then, and so does a frontend for each of its applicants; more than
-        # one a second come from a program that is broken, or looks for something that is.
+        # People cause one now and then, and a frontend's server does for each of its applicants;
+        # more than one a second come from a program that is broken or probes for weaknesses.
         self._bad_requests = _policy(
             "bad requests", config.limit_bad_requests, "Too many bad requests."
         )
@@ -101,14 +101,14 @@ class RateLimits:
 
 
 def network_of(address: str) -> str:
-    """Return what one client has: an IPv4 address, or the 64 bits of IPv6 that it is given."""
+    """Return the network of one client: an IPv4 address, or the IPv6 network that it is given."""
     if found := _ADDRESS_AND_PORT.fullmatch(address):
         address = found["v6"] or found["v4"]
     try:
         ip = ip_address(address)
-    except ValueError:  # what a proxy calls an address
+    except ValueError:  # some proxies write a name instead
         return _hidden(address)
-    # As a listener for both kinds of addresses sees a client of IPv4.
+    # A listener for both kinds of addresses sees a client of IPv4 as one of IPv6.
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
     if isinstance(ip, IPv4Address):
@@ -121,5 +121,5 @@ def _policy(name: str, limits: str, sentence: str) -> Policy:
 
 
 def _hidden(name: str) -> str:
-    """Return what stands for a name in Redis and in the log."""
+    """Return what replaces a name in Redis and in the log."""
     return sha256(name.encode()).hexdigest()

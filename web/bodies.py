@@ -42,7 +42,7 @@ LARGE_BODIES_AT_ONCE = 2
 
 _large_bodies = BoundedSemaphore(LARGE_BODIES_AT_ONCE)
 
-# What is said of a value that a model does not accept, by pydantic's names for the reasons.
+# The sentences for values that a model does not accept, by pydantic's names of the reasons.
 SENTENCES: Mapping[str, str] = {
     "missing": "is missing.",
     "extra_forbidden": "is not known.",

@@ -52,7 +52,7 @@ def register_error_handlers(app: Flask) -> None:
 
 
 def status_of(error: type[ApiError]) -> int:
-    """Return the status of a kind of failure."""
+    """Return the HTTP status of a kind of failure."""
     return next(STATUSES[kind] for kind in error.__mro__ if kind in STATUSES)
 
 

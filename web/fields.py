@@ -1,6 +1,6 @@
 """The fields of a request, checked once: in its body, its path and its headers.
 
-What cannot be accepted is raised, with a sentence that names it. Functions that a view's
+A field that cannot be accepted is raised, with a sentence that names it. Functions that a view's
 `key_or_own_token` reads with return the view's arguments, the interview first.
 """
 
@@ -15,7 +15,7 @@ from web.service import service
 
 KEY_FIELDS = ("accessKey", "name", "email")
 
-# Characters of the Idempotency-Key header, as in Stripe's API, which made it known.
+# Characters of the Idempotency-Key header at most, as in Stripe's API.
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 
 # Bytes of the three names in an interview's URL, percent-encoded. With what stands around them it

@@ -15,7 +15,7 @@ _NAME = "tukma"  # in `app.extensions`
 
 @dataclass(frozen=True)
 class Service:
-    """What the views work with."""
+    """The parts that the views work with."""
 
     config: Config
     database: Database
