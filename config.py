@@ -228,8 +228,8 @@ class Config:
     openai_model: tuple[Model, ...] = _setting(
         _models, default=(Model("gpt-4o-mini"), Model("gpt-6-luna", {"reasoning_effort": "none"}))
     )
-    """The model to ask, or several separated by commas: when one no longer exists, the next is
-    asked. A model may carry parameters, as in `gpt-6-luna?reasoning_effort=none&verbosity=low`."""
+    """The models to ask, separated by commas: when one no longer exists, the next is asked. A model
+    may have parameters for its requests, as in `gpt-6-luna?reasoning_effort=none&verbosity=low`."""
 
     reply_deadline: float = _setting(_seconds, default=90.0)
     """Seconds within which the model must have answered, retries included."""
@@ -266,7 +266,8 @@ class Config:
     refused."""
 
     max_body_bytes: int = _setting(_count, default=1_048_576)
-    """The most bytes in a request's body."""
+    """The most bytes in a request's body. An endpoint accepts fewer if its fields cannot need as
+    many."""
 
     client_timeout: float = _setting(_seconds, default=10.0)
     """Seconds without a byte sent or received after which a client's connection is closed."""
@@ -307,7 +308,7 @@ class Config:
     """Wrong keys and tokens from one address."""
 
     limit_bad_requests: str = _setting(_limit, default="60/minute")
-    """Requests from one address, or with one token, that make no sense (400)."""
+    """Bad requests (400) from one address, or with one token."""
 
     redis_url: str | None = _setting(_redis_url, default=None, secret=True)
     """The Redis server, `redis://` or `rediss://`, in which all processes count the limits

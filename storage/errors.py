@@ -1,10 +1,10 @@
-"""Why the database could not be used."""
+"""Errors of the database."""
 
 from errors import Unavailable
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database cannot do at the moment what was asked; what it has acknowledged is kept."""
+    """The database cannot be used at the moment; what it has acknowledged is kept."""
 
     advice = "What was stored before is kept. Please try again."
     """The end of the sentence: what is stored, and what to do."""

@@ -1,4 +1,4 @@
-"""Group commit: whoever shares a transaction is told what became of it, and of it alone."""
+"""Group commit: each thread that shares a transaction learns the outcome of its own part."""
 
 import json
 import signal

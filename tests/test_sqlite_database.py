@@ -1,4 +1,4 @@
-"""SQLite: what is promised for a commit, what a query costs, what happens when it fails."""
+"""SQLite: durable commits, cheap queries, bounded waits, and recovery from failures."""
 
 import os
 import stat

@@ -112,6 +112,11 @@ class _LockFile:
             if self._is_held:
                 self._release()
 
+    def __del__(self) -> None:
+        """Close the file of a database that was never closed; if it did not open, there is none."""
+        if "_file" in vars(self):
+            self._file.close()
+
     def close(self) -> None:
         """Close the file, which releases the lock."""
         with self._changed:
