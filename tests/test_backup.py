@@ -16,6 +16,7 @@ from commands import backup
 from commands.backup import BackupError, back_up
 from config import APP_FOLDER
 from server import Gunicorn, run_command
+from storage.sqlite import driver
 
 
 def test_a_copy_under_load_holds_all_that_was_acknowledged_and_serves(
@@ -68,7 +69,8 @@ def test_a_copy_does_not_begin_again_when_something_is_written(
     )
 
     def write() -> int:
-        connection = sqlite3.connect(database_path)
+        # By the same library: two in one process lose each other's locks.
+        connection = driver.sqlite3.connect(database_path)
         connection.execute("PRAGMA synchronous = OFF")
         writes = 0
         while not copied.is_set():
