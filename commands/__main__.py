@@ -1,4 +1,4 @@
-"""`python -m commands`: every command of an operator."""
+"""`python -m commands`: the group of all commands."""
 
 import click
 
@@ -10,7 +10,7 @@ from commands.migrate import migrate
 
 @click.group(help="Look after the service's database and its keys.")
 def commands() -> None:
-    """Take a command."""
+    """Group the commands."""
 
 
 @commands.command()

@@ -8,7 +8,7 @@ from db import open_database
 
 @click.command(help="Bring the database of DATABASE_URL up to date, as every start does.")
 def migrate() -> None:
-    """Migrate."""
+    """Migrate the database."""
     try:
         open_database(load(asks_model=False))
     except StartError as error:

@@ -1,7 +1,10 @@
 """A SQLite file's interviews in PostgreSQL: every word, once, or nothing at all."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from postgresql import server_url
 from schemas import fresh_schema
 from server import run_command
+from storage.postgres.schema import IMPORT_LOCK
 from test_sqlite_schema import OLD_TABLE
 from web.service import service
 
@@ -35,10 +39,6 @@ def target(config: Config) -> Iterator[Config]:
 @pytest.fixture
 def on_target(target: Config, make_api: Callable[..., Api]) -> Callable[..., Api]:
     return lambda **settings: make_api(database_url=target.database_url, **settings)
-
-
-def import_it(file: Path, target: Config) -> Imported:
-    return import_file(file, target, lambda *_: None)
 
 
 def everything(api: Api, *applicants: Applicant) -> list[Any]:
@@ -65,7 +65,7 @@ def test_all_is_there_and_goes_on(
     assert api.reply("Hello").status == 200
     before = everything(api, ANA, mei)
 
-    assert import_it(database_path, target) == Imported(2, 4 + 12, 0)
+    assert import_file(database_path, target) == Imported(2, 4 + 12, 0)
     there = on_target()
     assert everything(there, ANA, mei) == before
     assert there.reply("And so on").body == {"system": SCRIPT[2]}
@@ -79,15 +79,15 @@ def test_doing_it_again_adds_what_has_come_since_and_nothing_else(
     api: Api, on_target: Callable[..., Api], target: Config, database_path: Path
 ) -> None:
     api.start()
-    assert import_it(database_path, target) == Imported(1, 2, 0)
-    assert import_it(database_path, target) == Imported(0, 0, 1)
+    assert import_file(database_path, target) == Imported(1, 2, 0)
+    assert import_file(database_path, target) == Imported(0, 0, 1)
     api.reply("Hello")
     api.start(ANA.named("Mei"))
-    assert import_it(database_path, target) == Imported(1, 4, 1)
+    assert import_file(database_path, target) == Imported(1, 4, 1)
     there = on_target()
     assert there.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
     there.reply("It goes on here")
-    assert import_it(database_path, target) == Imported(0, 0, 2)
+    assert import_file(database_path, target) == Imported(0, 0, 2)
     assert there.said()[4:] == ["It goes on here", SCRIPT[2]]
 
 
@@ -101,7 +101,7 @@ def test_interviews_that_differ_are_listed_and_nothing_is_imported(
     mei, noor = ANA.named("Mei"), ANA.named("Noor")
     for applicant in (ANA, mei, noor):
         api.start(applicant)
-    import_it(database_path, target)
+    import_file(database_path, target)
     there = on_target()
     rehearsal.default = Behaviour(echo=True)
     for applicant in (ANA, noor):
@@ -109,7 +109,7 @@ def test_interviews_that_differ_are_listed_and_nothing_is_imported(
         there.reply("Said there", applicant)
     api.start(ANA.named("Zoe"))
     with pytest.raises(ImportingError) as refused:
-        import_it(database_path, target)
+        import_file(database_path, target)
     assert "2 interviews" in str(refused.value)
     assert [line.split(" / ")[1] for line in str(refused.value).splitlines()[1:]] == [
         ANA.name,
@@ -140,7 +140,7 @@ def test_keys_and_revocations_count_on(
     call(api, "/revoke_applicant_token", ANA.fields)
 
     for _ in range(2):
-        import_it(database_path, target)
+        import_file(database_path, target)
     there = on_target(**KEYED)
     rehearsal.default = Behaviour(status=500)
     assert call(there, "/reply", reply, **one).body == answer.body
@@ -169,7 +169,7 @@ def test_an_old_file_is_put_in_order_on_the_way_and_stays_as_it_is(
                 )
     connection.close()
     before = file.read_bytes()
-    assert import_it(file, target).interviews == 3
+    assert import_file(file, target).interviews == 3
     assert file.read_bytes() == before
     there = on_target()
     assert there.said() == [PROMPT, "Welcome.", "A\n\nB\ufffdC"]
@@ -189,32 +189,183 @@ def test_thousands_of_interviews_need_no_more_locks_than_a_server_has(
             ((f"Ana {number // 2}",) for number in range(20_000)),
         )
     connection.close()
-    seen: list[tuple[int, int]] = []
-    imported = import_file(database_path, target, lambda *counts: seen.append(counts))
-    assert imported == Imported(10_000, 20_000, 0)
-    assert seen[-1] == (20_000, 20_000)
-    assert len(seen) > 10
+    assert import_file(database_path, target) == Imported(10_000, 20_000, 0)
     assert len(on_target().get("/get_applicants/job-1").body["applicants"]) == 10_000
+
+
+@contextmanager
+def held_up(target: Config) -> Iterator[psycopg.Connection]:
+    """Let an import come as far as its locks, and no further, while the block runs."""
+    with psycopg.connect(target.database_url) as other:
+        other.execute("LOCK TABLE messages IN ROW EXCLUSIVE MODE")
+        yield other
+
+
+def wait_for_lock(connection: psycopg.Connection, waiting: Future[Any], count: int = 1) -> None:
+    """Return once so many connections wait for a lock of this schema."""
+    query = (
+        "SELECT pid FROM pg_locks WHERE NOT granted AND (relation = 'messages'::regclass"
+        f" OR (classid::bigint << 32 | objid::bigint) = {IMPORT_LOCK})"
+    )
+    while len(connection.execute(query.encode()).fetchall()) < count:
+        assert not waiting.done(), waiting.result()
+        time.sleep(0.01)
 
 
 def test_what_breaks_off_leaves_nothing(
     api: Api, on_target: Callable[..., Api], target: Config, database_path: Path
 ) -> None:
     api.start()
-
-    def lose_the_connection(done: int, total: int) -> None:
-        with psycopg.connect(target.database_url, autocommit=True) as other:
-            other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks"
-                " WHERE relation = 'messages'::regclass AND mode = 'ShareRowExclusiveLock'"
-            )
-
-    with pytest.raises(ImportingError, match="Nothing was imported"):
-        import_file(database_path, target, lose_the_connection)
     there = on_target()
+    with ThreadPoolExecutor() as pool, held_up(target) as other:
+        importing = pool.submit(import_file, database_path, target)
+        wait_for_lock(other, importing)
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks"
+            " WHERE relation = 'messages'::regclass AND NOT granted"
+        )
+        with pytest.raises(ImportingError, match="Nothing was imported"):
+            importing.result()
     assert there.messages() == []
-    assert import_it(database_path, target) == Imported(1, 2, 0)
+    assert import_file(database_path, target) == Imported(1, 2, 0)
     assert len(there.messages()) == 2
+
+
+def test_a_start_meanwhile_finds_the_interview_that_was_imported(
+    api: Api, on_target: Callable[..., Api], target: Config, database_path: Path
+) -> None:
+    api.start()
+    there = on_target()
+    with ThreadPoolExecutor() as pool:
+        with held_up(target) as other:
+            importing = pool.submit(import_file, database_path, target)
+            wait_for_lock(other, importing)
+            starting = pool.submit(there.start, prompt="Another prompt")
+            wait_for_lock(other, starting, 2)
+            assert there.get("/get_applicants/job-1").body["applicants"] == []  # reads go on
+        assert importing.result() == Imported(1, 2, 0)
+        assert starting.result().status == 400
+    assert there.said() == api.said()
+
+
+def test_a_reply_meanwhile_comes_after_what_was_imported(
+    api: Api,
+    on_target: Callable[..., Api],
+    target: Config,
+    database_path: Path,
+    rehearsal: Rehearsal,
+) -> None:
+    api.start()
+    import_file(database_path, target)
+    there = on_target()
+    api.reply("In the file")
+    with ThreadPoolExecutor() as pool:
+        with held_up(target) as other:
+            importing = pool.submit(import_file, database_path, target)
+            wait_for_lock(other, importing)
+            replying = pool.submit(there.reply, "Meanwhile")
+            wait_for_lock(other, replying, 2)
+        assert importing.result() == Imported(0, 2, 1)
+        assert replying.result().body == {"system": SCRIPT[2]}
+    assert there.said() == [*api.said(), "Meanwhile", SCRIPT[2]]
+    asked = [message["content"] for message in rehearsal.requests[-1]["messages"]]
+    assert asked == [*api.said(), "Meanwhile"]
+
+
+class TestOddFiles:
+    """Files with values that SQLite stores and PostgreSQL does not."""
+
+    @pytest.fixture
+    def write(self, tmp_path: Path) -> Callable[..., Path]:
+        """Write a file of the predecessor's with Ana's interview, and rows that are odd."""
+
+        def write(*rows: tuple[object, ...]) -> Path:
+            file = tmp_path / "old.db"
+            date = "2025-04-06 12:00:00.123456"
+            with closing(sqlite3.connect(file)) as connection, connection:
+                connection.execute(
+                    "CREATE TABLE messages (id INTEGER PRIMARY KEY, content TEXT, date_created"
+                    " TIMESTAMP, role TEXT, access_key TEXT, name TEXT, email TEXT,"
+                    " is_finished INTEGER)"
+                )
+                connection.executemany(
+                    "INSERT INTO messages (content, date_created, role, access_key, name, email,"
+                    " is_finished) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        (PROMPT, date, "system", *ANA.fields.values(), 0),
+                        ("Welcome.", date, "system", *ANA.fields.values(), 0),
+                        *rows,
+                    ],
+                )
+                connection.execute(
+                    "UPDATE messages SET content = CAST(content AS TEXT) WHERE content = x'e4'"
+                )
+            return file
+
+        return write
+
+    def test_values_that_stand_for_text_are_imported_as_text(
+        self, write: Callable[..., Path], on_target: Callable[..., Api], target: Config
+    ) -> None:
+        date, *ana = "2025-04-06 12:00:00.123456", *ANA.fields.values()
+        file = write(
+            (b"A BL\xc3\x96B", date, "user", *ana, 0),
+            ("No flag", date, "system", *ana, None),
+            ("No role", date, None, *ana, "what?"),
+            ("NUL in a time", "2025\0", "system", *ana, 0),
+            ("No time", None, "user", *ana, 0),
+            ("A time of bytes", b"\xff", "system", *ana, 0),
+            (PROMPT, 1743940800, "system", ana[0], "N\0r", ana[2], 0),
+            ("Hello", date, "system", ana[0], b"N\0r", ana[2], None),
+        )
+        before = file.read_bytes()
+        assert import_file(file, target) == Imported(2, 10, 0)
+        assert file.read_bytes() == before
+        there = on_target()
+        assert there.said() == [
+            *(PROMPT, "Welcome.", "A BLÖB", "No flag", "No role", "NUL in a time", "No time"),
+            "A time of bytes",
+        ]
+        assert [message["timestamp"] for message in there.messages()[5:]] == [
+            *("2025\ufffd", "", "\ufffd")
+        ]
+        listed = there.get(f"/get_applicants/{ANA.access_key}").body["applicants"]
+        assert [applicant["name"] for applicant in listed] == [ANA.name, "N\ufffdr"]
+        assert there.status() == "started"
+
+    def test_rows_that_cannot_be_stored_are_named_and_left_out_if_asked(
+        self, write: Callable[..., Path], on_target: Callable[..., Api], target: Config
+    ) -> None:
+        date, *ana = "2025-04-06 12:00:00.123456", *ANA.fields.values()
+        file = write(
+            (b"\xff\xfe secret", date, "user", *ana, 0),
+            ("The answer", date, "system", *ana, 0),
+            (None, date, "user", *ana, 0),
+            ("Secret", date, "user", ana[0], None, ana[2], 0),
+            (b"\xe4", date, "user", ana[0], b"\xe4", ana[2], 0),
+        )
+        done = run_command(target.database_url, "import", file)
+        assert (done.returncode, done.stdout) == (1, "")
+        reasons = [
+            "message 3: its content is not UTF-8",
+            "message 5: its content is NULL",
+            "message 6: its name is NULL",
+            "message 7: its content is not UTF-8",
+            "message 7: its name is not UTF-8",
+        ]
+        named = [line.strip() for line in done.stderr.splitlines() if "message " in line]
+        assert named == reasons
+        assert "ecret" not in done.stderr
+        assert on_target().messages() == []
+
+        done = run_command(target.database_url, "import", "--skip", file)
+        assert done.stdout == ("1 interviews imported, 0 were there already; 5 messages in all.\n")
+        named = [line for line in done.stderr.splitlines() if "message " in line]
+        assert named == [f"Skipped {reason}" for reason in reasons]
+        there = on_target()
+        assert there.said() == [PROMPT, "Welcome.", "", "The answer", ""]
+        assert import_file(file, target, skip=True)[:3] == (0, 0, 1)
+        assert there.reply("Here I am").status == 200
 
 
 def test_the_command_tells_what_it_did(api: Api, target: Config, database_path: Path) -> None:

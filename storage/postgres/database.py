@@ -29,7 +29,13 @@ from storage.postgres.connections import (
     reason,
     translated_errors,
 )
-from storage.postgres.schema import SCHEMA_VERSION, SchemaError, hash_of_interview, migrate
+from storage.postgres.schema import (
+    IMPORT_LOCK,
+    SCHEMA_VERSION,
+    SchemaError,
+    hash_of_interview,
+    migrate,
+)
 from storage.rows import InterviewKey
 
 log = logging.getLogger(__name__)
@@ -59,8 +65,11 @@ def translated(query: str) -> str:
     return re.sub(r":(\w+)", r"%(\1)s", query)
 
 
-# The lock comes first, so that an interview's ids ascend in the order of storing.
-LOCK = translated(f", pg_advisory_xact_lock({hash_of_interview(':')})")
+# The locks come first: an interview's ids ascend in the order of storing, and what a transaction
+# has read of it is what is stored. An import has the first one alone while it merges rows.
+LOCK = f", pg_advisory_xact_lock_shared({IMPORT_LOCK})" + translated(
+    f", pg_advisory_xact_lock({hash_of_interview(':')})"
+)
 
 # The transaction's id, by which its outcome can be asked for. Ids are finite, so that only a
 # transaction that is to write takes one, once it has its lock.
