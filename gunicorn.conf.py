@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from config import StartError, load
-from web.gunicorn_worker import limit_silence, without_personal_data
+from web.gunicorn_worker import Worker, allow_many_connections, limit_writes, without_personal_data
 
 try:
     settings = load()  # `config` is a setting of gunicorn's own
@@ -28,7 +28,10 @@ except StartError as error:
 worker_class = "web.gunicorn_worker.Worker"
 workers = settings.web_concurrency
 threads = settings.worker_threads
-worker_connections = max(1000, 2 * threads)
+allow_many_connections()
+worker_connections = 2000 + threads
+Worker.client_timeout = settings.client_timeout
+Worker.max_body_bytes = settings.max_body_bytes
 
 # Loaded once and shared by the processes that are forked from it; a setting that is wrong is told
 # once, and a file is migrated once. Nothing that must not be forked is open by then.
@@ -67,9 +70,9 @@ def when_ready(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Give up clients that stall."""
+    """Set up what belongs to one process."""
     for listener in worker.sockets:
-        limit_silence(listener.sock, settings.client_timeout)
+        limit_writes(listener.sock, settings.client_timeout)
 
 
 def child_exit(server: Any, worker: Any) -> None:
