@@ -9,13 +9,13 @@ import os
 import signal
 import sys
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from config import StartError, load
+from monitoring import metrics
+from monitoring.metric_files import PLACES, MetricFiles
 from web.gunicorn_worker import Worker, allow_many_connections, limit_writes, without_personal_data
 
 try:
@@ -60,14 +60,28 @@ control_socket_disable = True
 
 logging.getLogger("gunicorn.error").addFilter(without_personal_data)
 
-if settings.metrics:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(prefix="tukma-metrics-")
+metric_files = MetricFiles.of_this_process(workers) if settings.metrics else None
+if metric_files is not None:
+    metrics.use_folder(metric_files.folder)
+elif settings.metrics:
+    os.environ["METRICS"] = "off"  # the app reads its settings for itself
+
+
+def on_starting(server: Any) -> None:
+    """Report that metrics are off where they should be on."""
+    if settings.metrics and metric_files is None:
+        server.log.error("There are no metrics: no space for their files in %s.", PLACES)
 
 
 def when_ready(server: Any) -> None:
     """Leave what is loaded in the memory that all processes share: the collector would touch it."""
     gc.collect()
     gc.freeze()
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Find files for the new process's figures."""
+    worker.metric_files = metric_files.take() if metric_files is not None else None
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -81,6 +95,10 @@ def post_fork(server: Any, worker: Any) -> None:
             signal.raise_signal(signal.SIGTERM)
     for listener in worker.sockets:
         limit_writes(listener.sock, settings.client_timeout)
+    if worker.metric_files is not None:
+        metrics.start_counting(worker.metric_files.files.folder, worker.metric_files.number)
+    elif metric_files is not None:
+        server.log.error("There is no space for this process's metrics; it counts nothing.")
 
 
 def post_worker_init(worker: Any) -> None:
@@ -92,13 +110,11 @@ def post_worker_init(worker: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Take what is no longer under way out of the metrics."""
-    if settings.metrics:
-        from prometheus_client import multiprocess
-
-        multiprocess.mark_process_dead(worker.pid)
+    if worker.metric_files is not None:
+        worker.metric_files.give_back()
 
 
 def on_exit(server: Any) -> None:
     """Leave no files behind."""
-    if settings.metrics:
-        rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    if metric_files is not None:
+        metric_files.remove()

@@ -123,7 +123,4 @@ def _tell(
             }
         },
     )
-    metrics.REQUESTS.labels(method, route, status).inc()
-    metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
-    if record.waited:
-        metrics.WAITING_SECONDS.labels(method, route).observe(record.waited)
+    metrics.count_request(method, route, status, seconds, record.waited)

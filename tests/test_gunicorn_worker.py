@@ -235,7 +235,8 @@ def test_a_connection_that_says_nothing_is_closed_after_client_timeout(
                 kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 received = b""
                 while not received.endswith(b"}\n"):
-                    assert (piece := kept.recv(1000))
+                    piece = kept.recv(1000)
+                    assert piece
                     received += piece
                 time.sleep(1.5)
 
