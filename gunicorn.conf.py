@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from config import StartError, load
 from monitoring import metrics
+from monitoring.log_writer import write_in_background
 from monitoring.metric_files import PLACES, MetricFiles
 from web.gunicorn_worker import Worker, allow_many_connections, limit_writes, without_personal_data
 
@@ -93,6 +94,7 @@ def post_fork(server: Any, worker: Any) -> None:
     while not server.SIG_QUEUE.empty():
         if server.SIG_QUEUE.get_nowait() == signal.SIGTERM:
             signal.raise_signal(signal.SIGTERM)
+    write_in_background([*logging.getLogger().handlers, *worker.log.error_log.handlers])
     for listener in worker.sockets:
         limit_writes(listener.sock, settings.client_timeout)
     if worker.metric_files is not None:
