@@ -9,14 +9,15 @@ import os
 import signal
 import sys
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from config import StartError, load
-from web.gunicorn_worker import limit_silence, without_personal_data
+from monitoring import metrics
+from monitoring.log_writer import write_in_background
+from monitoring.metric_files import PLACES, MetricFiles
+from web.gunicorn_worker import Worker, allow_many_connections, limit_writes, without_personal_data
 
 try:
     settings = load()  # `config` is a setting of gunicorn's own
@@ -29,7 +30,10 @@ except StartError as error:
 worker_class = "web.gunicorn_worker.Worker"
 workers = settings.web_concurrency
 threads = settings.worker_threads
-worker_connections = max(1000, 2 * threads)
+allow_many_connections()
+worker_connections = 2000 + threads
+Worker.client_timeout = settings.client_timeout
+Worker.max_body_bytes = settings.max_body_bytes
 
 # Loaded once and shared by the processes that are forked from it; a setting that is wrong is told
 # once, and a file is migrated once. Nothing that must not be forked is open by then.
@@ -57,8 +61,17 @@ control_socket_disable = True
 
 logging.getLogger("gunicorn.error").addFilter(without_personal_data)
 
-if settings.metrics:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(prefix="tukma-metrics-")
+metric_files = MetricFiles.of_this_process(workers) if settings.metrics else None
+if metric_files is not None:
+    metrics.use_folder(metric_files.folder)
+elif settings.metrics:
+    os.environ["METRICS"] = "off"  # the app reads its settings for itself
+
+
+def on_starting(server: Any) -> None:
+    """Report that metrics are off where they should be on."""
+    if settings.metrics and metric_files is None:
+        server.log.error("There are no metrics: no space for their files in %s.", PLACES)
 
 
 def when_ready(server: Any) -> None:
@@ -67,8 +80,13 @@ def when_ready(server: Any) -> None:
     gc.freeze()
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Find files for the new process's figures."""
+    worker.metric_files = metric_files.take() if metric_files is not None else None
+
+
 def post_fork(server: Any, worker: Any) -> None:
-    """Stop when told to from the first moment on, and give up clients that stall."""
+    """Stop when told to from the first moment on, and give up clients that do not read."""
     # gunicorn sets a worker's own handlers a little later. Until then a SIGTERM would go where the
     # arbiter's handler puts it, a queue that nobody reads here, and the arbiter would wait for the
     # whole graceful_timeout.
@@ -76,8 +94,13 @@ def post_fork(server: Any, worker: Any) -> None:
     while not server.SIG_QUEUE.empty():
         if server.SIG_QUEUE.get_nowait() == signal.SIGTERM:
             signal.raise_signal(signal.SIGTERM)
+    write_in_background([*logging.getLogger().handlers, *worker.log.error_log.handlers])
     for listener in worker.sockets:
-        limit_silence(listener.sock, settings.client_timeout)
+        limit_writes(listener.sock, settings.client_timeout)
+    if worker.metric_files is not None:
+        metrics.start_counting(worker.metric_files.files.folder, worker.metric_files.number)
+    elif metric_files is not None:
+        server.log.error("There is no space for this process's metrics; it counts nothing.")
 
 
 def post_worker_init(worker: Any) -> None:
@@ -89,13 +112,11 @@ def post_worker_init(worker: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     """Take what is no longer under way out of the metrics."""
-    if settings.metrics:
-        from prometheus_client import multiprocess
-
-        multiprocess.mark_process_dead(worker.pid)
+    if worker.metric_files is not None:
+        worker.metric_files.give_back()
 
 
 def on_exit(server: Any) -> None:
     """Leave no files behind."""
-    if settings.metrics:
-        rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    if metric_files is not None:
+        metric_files.remove()

@@ -57,7 +57,7 @@ class LLM:
             return self._first_answer(conversation, deadline, emit and _Emitter(emit))
         except LLMError as error:
             log.error("The model gave no answer: %s (%s)", error.kind, error.detail)  # noqa: TRY400
-            metrics.MODEL_FAILURES.labels(error.kind).inc()
+            metrics.count_model_failure(error.kind)
             raise
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ def _note_tokens(model: Model, usage: Any) -> None:
     for direction, name in (("in", "prompt_tokens"), ("out", "completion_tokens")):
         tokens = usage.get(name)
         if isinstance(tokens, int) and tokens > 0:
-            metrics.TOKENS.labels(model.name, direction).inc(tokens)
+            metrics.count_tokens(model.name, direction, tokens)
             if direction == "in":
                 record.tokens_in += tokens
             else:

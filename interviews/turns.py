@@ -126,7 +126,7 @@ class Turns:
         """
         if not self._places.acquire(blocking=False):
             raise Overloaded
-        metrics.UNDER_WAY.inc()
+        metrics.add_turn(1)
         turn = Turn(self._calls, time.monotonic() + self._reply_deadline, streamed=streamed)
         try:
             yield turn
@@ -137,5 +137,5 @@ class Turns:
                 turn.own_call.ended.add_done_callback(self._leave)
 
     def _leave(self, _ended: object = None) -> None:
-        metrics.UNDER_WAY.dec()
+        metrics.add_turn(-1)
         self._places.release()

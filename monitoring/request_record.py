@@ -1,14 +1,12 @@
-"""What a request has cost so far, noted by whoever knows it, for its log line and the metrics.
+"""The figures of a request so far, noted by whatever knows them, for its log line and the metrics.
 
 Holds figures and the request's id, and never a word of an interview.
 """
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -17,11 +15,12 @@ class Record:
     """One request's figures. Times are in seconds."""
 
     request_id: str = ""
+    began: float = field(default_factory=time.perf_counter)
     waited: float = 0.0
-    """For the model, be it a call of one's own or one that is shared."""
+    """For the model, in a call of its own or a shared one."""
     model: str = ""
     caller: str = ""
-    """`token`, or `key` and the beginning of the key's hash; empty for whoever needs neither."""
+    """`token`, or `key` and the beginning of the key's hash; empty where neither is needed."""
     tokens_in: int = 0
     tokens_out: int = 0
     stream: str = ""
@@ -45,11 +44,15 @@ def current() -> Record:
     return _record.get() or Record()
 
 
-@contextmanager
-def waiting() -> Iterator[None]:
+class waiting:  # noqa: N801  # called like a function
     """Count the block's time as waiting for the model."""
-    began = time.perf_counter()
-    try:
-        yield
-    finally:
-        current().waited += time.perf_counter() - began
+
+    __slots__ = ("_began",)
+
+    def __enter__(self) -> None:
+        """Begin to wait."""
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        current().waited += time.perf_counter() - self._began

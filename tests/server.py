@@ -172,6 +172,11 @@ class Gunicorn:
         assert self._process is not None
         self._process.terminate()
 
+    def signal(self, number: int) -> None:
+        """Send its master a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +33,15 @@ def lines_of(server: Gunicorn) -> list[dict[str, Any]]:
     """The requests in the server's log."""
     lines = [line for line in server.log.read_text().splitlines() if line.startswith("{")]
     return [line for line in map(json.loads, lines) if line["logger"] == "request"]
+
+
+def wait_for_log(server: Gunicorn, text: str) -> str:
+    """Wait until the log holds the text, and return the log."""
+    for _ in range(400):
+        if text in (log := server.log.read_text()):
+            return log
+        time.sleep(0.05)
+    raise AssertionError(log)
 
 
 def test_the_command_alone_listens_on_port_on_all_interfaces(
@@ -133,6 +143,146 @@ def test_a_stalled_body_is_408_in_json(make_server: MakeServer, sent: bytes) -> 
     assert b"Connection: close" in answer
     assert b'{"error": "The body did not come in time.' in answer
     assert [line["status"] for line in lines_of(server)][-1] == 408
+
+
+@contextmanager
+def dripping(server: Gunicorn, sent: bytes, count: int) -> Iterator[None]:
+    """Clients that send so much, and then a byte at a time, more often than CLIENT_TIMEOUT."""
+    is_over = Event()
+    with stalled(server, sent, count) as clients:
+
+        def drip() -> None:
+            while not is_over.wait(0.1):
+                for client in clients:
+                    with suppress(OSError):  # the service has closed it
+                        client.sendall(b"a")
+
+        thread = Thread(target=drip)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("sent", [HALF_A_HEAD, HALF_A_BODY, HALF_A_CHUNK])
+def test_clients_that_drip_do_not_stop_the_service(make_server: MakeServer, sent: bytes) -> None:
+    server = make_server(WEB_CONCURRENCY="1", WORKER_THREADS="4", CLIENT_TIMEOUT="5").start()
+    with dripping(server, sent, 12), httpx2.Client(timeout=3) as client:
+        for _ in range(3):
+            answer = client.get(f"http://127.0.0.1:{server.port}/healthz")
+            assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [(HALF_A_HEAD, b""), (HALF_A_BODY, b"HTTP/1.1 408"), (HALF_A_CHUNK, b"HTTP/1.1 408")],
+)
+def test_a_request_has_a_time_of_its_own_to_arrive_in_however_it_drips(
+    make_server: MakeServer, tmp_path: Path, sent: bytes, answered: bytes
+) -> None:
+    impatient = tmp_path / "impatient.conf.py"
+    impatient.write_text(
+        "from runpy import run_path\n"
+        f"globals().update(run_path({str(APP_FOLDER / 'gunicorn.conf.py')!r}))\n"
+        "from web import arriving_request\n"
+        "arriving_request.TIME_TO_ARRIVE = 1.0\n"
+    )
+    server = make_server("--config", str(impatient), CLIENT_TIMEOUT="60").start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(sent)
+        client.settimeout(0.1)
+        answer = None
+        for _ in range(200):
+            with suppress(TimeoutError):
+                answer = client.recv(10_000)
+                break
+            client.sendall(b"a")
+    assert answer is not None
+    assert answer[:12] == answered
+
+
+def test_clients_that_connect_and_say_nothing_do_not_stop_the_service(
+    make_server: MakeServer,
+) -> None:
+    server = make_server(
+        "--worker-connections", "50", WEB_CONCURRENCY="1", WORKER_THREADS="4"
+    ).start()
+    with stalled(server, b"", 200), httpx2.Client(timeout=3) as client:
+        for _ in range(3):
+            answer = client.get(f"http://127.0.0.1:{server.port}/healthz")
+            assert answer.status_code == 200
+        # The next ones make room as well, and a connection that is kept alive stays.
+        with stalled(server, b"P", 200):
+            for _ in range(3):
+                answer = client.get(f"http://127.0.0.1:{server.port}/healthz")
+                assert answer.status_code == 200
+    assert "to make room for others" in wait_for_log(server, "to make room for others")
+
+
+def test_a_connection_that_says_nothing_is_closed_after_client_timeout(
+    make_server: MakeServer,
+) -> None:
+    server = make_server(CLIENT_TIMEOUT="0.5").start()
+    with stalled(server, b"", 1) as (client,), server.api() as api:
+        client.settimeout(20)
+        api.get("/healthz")
+        assert client.recv(1) == b""
+        # One that has had its answer is kept, for longer than that.
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as kept:
+            for _ in range(2):
+                kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                received = b""
+                while not received.endswith(b"}\n"):
+                    piece = kept.recv(1000)
+                    assert piece
+                    received += piece
+                time.sleep(1.5)
+
+
+def test_a_stop_waits_neither_for_silent_clients_nor_cuts_off_those_that_begin(
+    make_server: MakeServer,
+) -> None:
+    server = make_server(WEB_CONCURRENCY="1", CLIENT_TIMEOUT="60").start()
+    with stalled(server, b"", 3) as (client, *_), server.api() as api:
+        api.get("/healthz")
+        server.terminate()
+        wait_for_log(server, "Handling signal: term")
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.settimeout(20)
+        answer = client.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"Connection: close" in answer
+        assert server.wait() == 0  # within the 30 seconds that it waits
+
+
+def test_requests_that_come_together_are_answered_in_turn(make_server: MakeServer) -> None:
+    server = make_server().start()
+    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    posted = (
+        b"POST /reply HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 2\r\n\r\n{}"
+    )
+    last = b"GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with stalled(server, asked + posted + asked + last, 1) as (client,):
+        answers = client.makefile("rb").read()
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"400", b"200", b"404"]
+
+
+def test_a_client_that_waits_for_100_continue_gets_it_once(make_server: MakeServer) -> None:
+    server = make_server().start()
+    head = (
+        b"POST /reply HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+    )
+    with stalled(server, head, 1) as (client,):
+        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"{}")
+        assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+    with stalled(server, head + b"{}", 1) as (client,):
+        answers = client.makefile("rb").read()
+        assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"100", b"400"]
 
 
 def test_a_killed_worker_is_replaced(make_server: MakeServer) -> None:
@@ -335,3 +485,12 @@ def test_metrics_count_all_processes_together(
 
 def test_metrics_are_off_unless_they_are_turned_on(api: Api) -> None:
     assert api.get("/metrics").status == 404
+
+
+def test_tls_is_refused_at_the_start(make_server: MakeServer, tmp_path: Path) -> None:
+    certificate = tmp_path / "some.pem"
+    certificate.touch()
+    server = make_server("--certfile", str(certificate), "--keyfile", str(certificate))
+    server.spawn()
+    assert server.wait() != 0
+    assert "The service speaks no TLS" in server.log.read_text()

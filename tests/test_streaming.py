@@ -128,7 +128,8 @@ class TestWords:
         assert headers["X-Accel-Buffering"] == "no"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "Content-Encoding" not in headers
-        assert lines_of(server)[-1]["request_id"] == headers["X-Request-ID"]
+        (line,) = wait_until(lambda: lines_of(server))
+        assert line["request_id"] == headers["X-Request-ID"]
 
     @pytest.mark.parametrize(
         ("accept", "is_stream"),

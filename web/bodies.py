@@ -156,7 +156,7 @@ def _body(max_bytes: int | None) -> bytes:
         raise StalledBody from None
     except HTTPException:
         raise
-    except BlockingIOError:  # a socket's timeout, in a chunked body
+    except (BlockingIOError, TimeoutError):  # a chunked body that did not come in time
         raise StalledBody from None
     except Exception as error:  # each server has its own for a body that makes no sense
         raise BadJson("The body could not be read.") from error
