@@ -6,6 +6,7 @@ What the environment's `PORT` says, gunicorn takes over without us: 0.0.0.0 and 
 import gc
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from shutil import rmtree
@@ -67,9 +68,23 @@ def when_ready(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Give up clients that stall."""
+    """Stop when told to from the first moment on, and give up clients that stall."""
+    # gunicorn sets a worker's own handlers a little later. Until then a SIGTERM would go where the
+    # arbiter's handler puts it, a queue that nobody reads here, and the arbiter would wait for the
+    # whole graceful_timeout.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    while not server.SIG_QUEUE.empty():
+        if server.SIG_QUEUE.get_nowait() == signal.SIGTERM:
+            signal.raise_signal(signal.SIGTERM)
     for listener in worker.sockets:
         limit_silence(listener.sock, settings.client_timeout)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Warn of models that end; not before the fork, as it opens a connection to the model."""
+    from llm import warn_of_model_ends
+
+    warn_of_model_ends(settings)
 
 
 def child_exit(server: Any, worker: Any) -> None:

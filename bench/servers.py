@@ -60,6 +60,11 @@ class Server:
                 connection.close()
         raise RuntimeError(f"{self._process.args!r} does not answer")
 
+    @property
+    def pid(self) -> int:
+        """The id of the process that was started."""
+        return self._process.pid
+
     def stop(self) -> None:
         """Kill all of its processes."""
         os.killpg(self._process.pid, signal.SIGKILL)

@@ -16,22 +16,46 @@ from api import Api, over_http
 
 APP_FOLDER = Path(__file__).resolve().parent.parent
 
+# Seconds for a server to start or to stop, on a machine that does a lot besides.
+PATIENCE = 90
+
+# No test speaks TLS to the world. A folder that holds no certificate spares each HTTP client, and
+# each app has one, the 25 ms that reading those of all authorities takes.
+NO_AUTHORITIES = {"SSL_CERT_DIR": str(APP_FOLDER / "tests")}
+os.environ |= NO_AUTHORITIES
+
+# The sockets that keep ports for this process.
+_kept: list[socket.socket] = []
+
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port for a server that is started later, kept from everybody else until then.
+
+    On Linux a socket that is bound and does not listen keeps the kernel from giving the port to a
+    client's connection or to another `free_port()`, also of a test that runs in parallel. A server
+    that sets SO_REUSEADDR, as all do, may listen on it nevertheless.
+    """
+    probe = socket.socket()
+    probe.bind(("127.0.0.1", 0))
+    port: int = probe.getsockname()[1]
+    if sys.platform == "linux":
+        # After bind(), as the kernel may hand out one port twice to those who set it before.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept.append(probe)
+    else:
+        probe.close()
+    return port
 
 
 def wait_until_it_answers(port: int, log: Path) -> None:
-    for _ in range(600):
-        try:
-            httpx2.get(f"http://127.0.0.1:{port}/")
-        except httpx2.TransportError:
-            time.sleep(0.05)
-        else:
-            return
+    """Return once the server answers a request, whatever the answer is."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            if client.recv(1):
+                return
+        time.sleep(0.01)
     raise AssertionError(log.read_text())
 
 
@@ -99,6 +123,7 @@ class Gunicorn:
         """Start it, come what may."""
         # Settings that are blank count as unset, and are not filled in from a developer's .env.
         environment = {"OPENAI_MODEL": "", "CLOSING_PHRASE": "", "PATH": os.environ["PATH"]}
+        environment |= NO_AUTHORITIES
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -115,7 +140,7 @@ class Gunicorn:
     def wait(self) -> int:
         """Wait for it to end, and return its status."""
         assert self._process is not None
-        return self._process.wait(30)
+        return self._process.wait(PATIENCE)
 
     def workers(self) -> list[int]:
         assert self._process is not None
@@ -151,7 +176,7 @@ class Gunicorn:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(30)
+                self._process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
 
@@ -159,6 +184,6 @@ class Gunicorn:
     def api(self) -> Iterator[Api]:
         limits = httpx2.Limits(max_connections=100)
         with httpx2.Client(
-            base_url=f"http://127.0.0.1:{self.port}", timeout=30, limits=limits
+            base_url=f"http://127.0.0.1:{self.port}", timeout=60, limits=limits
         ) as client:
             yield over_http(client)

@@ -23,6 +23,7 @@ from app import create_app
 from config import Config
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from server import APP_FOLDER, Gunicorn, free_port
+from web.service import service
 
 MakeServer = Callable[..., Gunicorn]
 
@@ -163,6 +164,41 @@ def test_a_reply_under_way_ends_before_the_service_stops(
     assert server.wait() == 0
 
 
+# gunicorn.conf.py on a machine that is slow to let a new worker begin.
+SLOW_START = """
+import time
+from pathlib import Path
+
+__file__ = str(Path("gunicorn.conf.py").resolve())
+exec(Path(__file__).read_text())
+at_once = post_fork
+
+def post_fork(server, worker):
+    {first}
+    print("Forked", flush=True)
+    time.sleep(1)
+    {then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("pass", "at_once(server, worker)"), ("at_once(server, worker)", "pass")]
+)
+def test_a_stop_while_a_worker_starts_is_not_lost(
+    make_server: MakeServer, tmp_path: Path, first: str, then: str
+) -> None:
+    configuration = tmp_path / "slow.conf.py"
+    configuration.write_text(SLOW_START.format(first=first, then=then))
+    server = make_server("--config", str(configuration), WEB_CONCURRENCY="1")
+    server.spawn()
+    while "Forked" not in server.log.read_text():
+        time.sleep(0.01)
+    server.terminate()
+    assert server.wait() == 0
+    # Else the arbiter has killed the worker at the end of graceful_timeout.
+    assert "SIGKILL" not in server.log.read_text()
+
+
 def test_health_and_readiness(api: Api, rehearsal: Rehearsal) -> None:
     assert (api.get("/healthz").status, api.get("/healthz").body) == (200, {"status": "ok"})
     assert (api.get("/readyz").status, api.get("/readyz").body) == (200, {"status": "ready"})
@@ -173,7 +209,8 @@ def test_a_service_whose_database_fails_is_alive_but_not_ready(config: Config) -
     app = create_app(config)
     api = over_flask(app.test_client())
     assert api.get("/readyz").status == 200
-    (connection,) = app.extensions["database"]._idle
+    database: Any = service(app).database
+    (connection,) = database._connections._idle
     connection.execute("PRAGMA query_only = ON")
     answer = api.get("/readyz")
     assert answer.status == 503
@@ -181,7 +218,7 @@ def test_a_service_whose_database_fails_is_alive_but_not_ready(config: Config) -
     assert api.get("/healthz").status == 200
     # It has recovered by itself.
     assert api.get("/readyz").status == 200
-    app.extensions["interviews"].close()
+    service(app).close()
 
 
 def test_a_request_id_is_kept_if_it_is_sane_and_made_otherwise(api: Api) -> None:

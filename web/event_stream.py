@@ -14,8 +14,8 @@ from flask import Response, request
 from config import Config
 from interviews.turns import Pieces
 from monitoring import request_record
+from web.bodies import Json
 from web.error_handlers import event_of
-from web.fields import Json
 
 EVENTS = "text/event-stream"
 
