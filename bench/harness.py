@@ -138,6 +138,8 @@ def begin_load(
 def end_load(begun: subprocess.Popen[str]) -> dict[str, Any]:
     """Wait for the load's end, and return its result."""
     output, _ = begun.communicate(timeout=120)
+    if begun.returncode:
+        raise RuntimeError(f"the load ended with {begun.returncode}")
     result: dict[str, Any] = json.loads(output)
     return result
 
