@@ -5,9 +5,10 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,7 +89,15 @@ class Bench:
         )
         uvicorn = [sys.executable, "-m", "uvicorn", "bench.fastapi_service:app"]
         return self.serve(
-            [*uvicorn, f"--port={port}", "--workers=2", "--no-access-log"], port, **settings
+            [
+                *uvicorn,
+                f"--port={port}",
+                "--workers=2",
+                "--no-access-log",
+                "--timeout-keep-alive=75",
+            ],
+            port,
+            **settings,
         )
 
     def row(
@@ -97,6 +106,13 @@ class Bench:
         """Add a row to the table."""
         self.rows.append(Row(measure, compared, ours, must, aim, is_met))
         print(f"{measure}: {compared}; ours {ours} (must {must})", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def measured_folder() -> Iterator[Path]:
+    """Give a folder on the project's own disk: a temporary one may be in memory."""
+    with tempfile.TemporaryDirectory(dir=PROJECT, prefix=".bench-") as folder:
+        yield Path(folder)
 
 
 def begin_load(
@@ -122,6 +138,8 @@ def begin_load(
 def end_load(begun: subprocess.Popen[str]) -> dict[str, Any]:
     """Wait for the load's end, and return its result."""
     output, _ = begun.communicate(timeout=120)
+    if begun.returncode:
+        raise RuntimeError(f"the load ended with {begun.returncode}")
     result: dict[str, Any] = json.loads(output)
     return result
 
@@ -153,9 +171,9 @@ def load_in_turn(
     stream: bool = False,
 ) -> dict[str, Figures]:
     """Load the servers in turn, after their interviews are started; no reply may fail."""
-    label = f"{connections} at once"
+    label = f"{connections} {'streams' if stream else 'replies'} at once"
     for server in servers.values():
-        load(server, label, connections, each=each, start=True)
+        assert not load(server, label, connections, each=each, start=True)["errors"]
     taken: dict[str, list[Figures]] = {name: [] for name in servers}
     for _ in range(rounds):
         for name, server in servers.items():

@@ -4,6 +4,7 @@ Replies are sent on a schedule, whether or not those before have been answered; 
 from when its reply was due. So a service that falls behind cannot slow down its own load.
 """
 
+import sys
 from math import inf, sqrt
 
 from bench.harness import Bench, begin_load, end_load, load, ms
@@ -18,7 +19,7 @@ FIRST = 120.0
 STRIDE = 1.6
 PRECISION = 1.12
 
-STEP = 6.0  # seconds of load at each rate
+STEP = 5.0  # seconds of load at each rate
 
 # Connections of the starts, and applicants of each: so many that nobody replies again too soon.
 CONNECTIONS, EACH = 250, 8
@@ -43,7 +44,9 @@ class Search:
     def step(self) -> None:
         """Try a rate, once more if it is not kept: others may have used the machine."""
         result = load(self._server, "knee", CONNECTIONS, each=EACH, seconds=STEP, rate=self._rate)
-        if not result["errors"] and result["p95"] - MODEL <= DELAY:
+        delay = result["p95"] - MODEL
+        print(f"  {self._rate:.0f}/s: {ms(delay)}, {result['errors']} errors", file=sys.stderr)
+        if not result["errors"] and delay <= DELAY:
             self.kept = self._rate
             self.load_share = result["cpu"] / result["seconds"] / 2
         elif not self._is_second_try:

@@ -8,7 +8,6 @@ import argparse
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from bench import group_commit, knee, no_storage, on_postgresql, replies, storage, streams
-from bench.harness import Bench
+from bench.harness import Bench, measured_folder
 from bench.servers import PROJECT
 
 MEASURES: dict[str, list[Callable[[Bench], None]]] = {
@@ -62,13 +61,14 @@ def main() -> None:
     """Measure everything, or what the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "measures", nargs="*", choices=list(MEASURES), help="measure only these; print, not write"
+        "measures", nargs="*", help=f"only some: {', '.join(MEASURES)}; RESULTS.md stays as it is"
     )
     chosen = parser.parse_args().measures or list(MEASURES)
+    if unknown := [name for name in chosen if name not in MEASURES]:
+        parser.error(f"there is no {', '.join(unknown)}; there is {', '.join(MEASURES)}")
 
-    # On the project's own disk: a temporary folder may be in memory.
-    with tempfile.TemporaryDirectory(dir=PROJECT, prefix=".bench-") as folder:
-        bench = Bench(Path(folder))
+    with measured_folder() as folder:
+        bench = Bench(folder)
         for name in chosen:
             for measure in MEASURES[name]:
                 try:
