@@ -11,7 +11,7 @@ import pytest
 
 from api import ANA, PROMPT, Api
 from config import Config
-from conversations import conversing, told_of
+from conversations import conversing, go_on, told_of
 from db import Database, InterviewKey, Messages, Session, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from postgresql import PostgresServer
@@ -114,6 +114,7 @@ class TestCost:
 
 
 class TestFailure:
+    @pytest.mark.long
     def test_nothing_acknowledged_is_lost_by_restarts_in_the_middle_of_load(
         self,
         make_server: Callable[..., Gunicorn],
@@ -125,12 +126,12 @@ class TestFailure:
         terminated = 0
         with conversing(service, 8) as conversations:
             for number in range(6):
-                time.sleep(1.5)
+                go_on(conversations)
                 if number % 2:
                     terminated += server.terminate_backends()
                 else:
                     server.restart("immediate")
-            time.sleep(1)
+            go_on(conversations)
         said = told_of(conversations, service)
         statuses = {status for conversation in conversations for status in conversation.statuses}
         print(f"3 restarts, {terminated} connections terminated: {said}")

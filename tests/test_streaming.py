@@ -135,7 +135,8 @@ class TestWords:
         assert headers["X-Accel-Buffering"] == "no"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "Content-Encoding" not in headers
-        assert lines_of(server)[-1]["request_id"] == headers["X-Request-ID"]
+        (line,) = wait_until(lambda: lines_of(server))
+        assert line["request_id"] == headers["X-Request-ID"]
 
     @pytest.mark.parametrize(
         ("accept", "is_stream"),
@@ -226,7 +227,8 @@ class TestFailures:
             again = reply(server, "Hello", person)
             assert (again.text, again.last) == (SCRIPT[1], Event("done", {"system": SCRIPT[1]}))
             assert said(server, person)[2:] == ["Hello", SCRIPT[1]]
-        assert [line["stream"] for line in lines_of(server)] == ["error", "done"] * len(people)
+        lines = wait_until(lambda: len(lines_of(server)) == 2 * len(people) and lines_of(server))
+        assert [line["stream"] for line in lines] == ["error", "done"] * len(people)
 
     def test_a_stream_that_tears_before_a_word_is_asked_for_again(
         self, server: Gunicorn, rehearsal: Rehearsal
