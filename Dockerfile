@@ -1,7 +1,7 @@
 FROM python:3.13-slim
 
 WORKDIR /app
-# Before the code, so that a change of it does not fetch the packages again.
+# Copied before the code, so that a change to the code does not install the packages again.
 COPY requirements.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
 COPY *.py openapi.yaml ./
@@ -13,7 +13,7 @@ COPY openai_api openai_api
 COPY storage storage
 COPY web web
 
-# No root; and the one folder that is written to.
+# The service does not run as root, and writes to /data only.
 RUN useradd --system --uid 10001 --no-create-home tukma && install -d -o tukma /data
 USER tukma
 VOLUME /data

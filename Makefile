@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := venv
 BIN := $(VENV)/bin
+MINUTES := 60
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run key migrate import backup test check bench format clean
+.PHONY: help run key migrate import backup test check bench soak format clean
 
 help:
 	@echo "make run      serve on http://127.0.0.1:5000/; without an OPENAI_API_KEY, as a rehearsal"
@@ -15,6 +16,7 @@ help:
 	@echo "make test     run the tests"
 	@echo "make check    check format, lint and types"
 	@echo "make bench    measure it against its peers, some ten minutes; writes bench/RESULTS.md"
+	@echo "make soak     load for an hour, and the memory it takes; or make soak MINUTES=..."
 	@echo "make format   format the code, and mend what the linter can mend"
 	@echo "make clean    remove the virtual environment and the tools' caches"
 
@@ -44,6 +46,9 @@ check: $(VENV)/.installed-dev $(VENV)/.installed-bench
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python bench/run.py
+
+soak: $(VENV)/.installed-bench
+	$(BIN)/python bench/soak.py --minutes $(MINUTES)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -1,5 +1,6 @@
 """The environment, read once: each setting with its default, its unit and its check."""
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ APP_FOLDER = Path(__file__).resolve().parent
 
 
 class StartError(Exception):
-    """Why the service cannot start: one sentence for whoever starts it."""
+    """The service cannot start; the message says why, in one sentence."""
 
 
 def _setting(
@@ -29,8 +30,8 @@ def _setting(
 
     Args:
         read: Turns the variable's name and value into the setting, or raises `StartError`.
-        default: What counts if the variable is unset.
-        secret: Whether the value must not be shown.
+        default: The setting if the variable is unset; without one, the variable is required.
+        secret: Keep the value out of the settings' `repr`, which may be logged.
 
     """
     return field(default=default, repr=not secret, metadata={"read": read})
@@ -62,11 +63,67 @@ def _redis_url(name: str, value: str) -> str:
 
 
 def _list(name: str, value: str) -> tuple[str, ...]:
-    """Return what stands between the commas; a list of nothing is more likely a slip than meant."""
+    """Split a value at its commas. Nothing between them is a slip, and refused as one."""
     items = tuple(item.strip() for item in value.split(",") if item.strip())
     if not items:
         raise StartError(f"{name} holds nothing but commas.")
     return items
+
+
+def _one_of(*words: str) -> Callable[[str, str], str]:
+    def read(name: str, value: str) -> str:
+        if value not in words:
+            raise StartError(f"{name} must be one of {', '.join(words)}, not {value!r}.")
+        return value
+
+    return read
+
+
+def _number(least: float, most: float) -> Callable[[str, str], float]:
+    def read(name: str, value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise StartError(f"{name} must be a number from {least} to {most}, not {value!r}.")
+        return number
+
+    return read
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, and the parameters that requests carry if they go to it."""
+
+    name: str
+    parameters: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return it as an entry of `OPENAI_MODEL`."""
+        parameters = "&".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"{self.name}?{parameters}" if parameters else self.name
+
+
+def _models(name: str, value: str) -> tuple[Model, ...]:
+    return tuple(_model(name, entry) for entry in _list(name, value))
+
+
+def _model(name: str, entry: str) -> Model:
+    """Return a model from a name and, after a question mark, its parameters: `a=1&b=2`."""
+    model, has_parameters, written = (part.strip() for part in entry.partition("?"))
+    if not model:
+        raise StartError(f"{name} has parameters that no model precedes: {entry!r}.")
+    parameters: dict[str, str | float] = {}
+    for assignment in written.split("&") if has_parameters else ():
+        parameter, _, text = (part.strip() for part in assignment.partition("="))
+        if parameter not in MODEL_PARAMETERS:
+            known = ", ".join(MODEL_PARAMETERS)
+            raise StartError(f"{name} has a parameter {parameter!r}, which is none of {known}.")
+        if parameter in parameters:
+            raise StartError(f"{name} has the parameter {parameter} twice for {model}.")
+        parameters[parameter] = MODEL_PARAMETERS[parameter](f"{parameter} in {name}", text)
+    return Model(model, parameters)
 
 
 def _key_hashes(name: str, value: str) -> tuple[bytes, ...]:
@@ -131,6 +188,21 @@ def _count_or_none(name: str, value: str) -> int:
     return _whole_number(name, value, at_least=0)
 
 
+# Parameters of a request that change how a model answers, but not what the service must read. None
+# is sent unless it is set, as each is refused by some models.
+MODEL_PARAMETERS: Mapping[str, Callable[[str, str], str | float]] = {
+    "reasoning_effort": _one_of("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    "verbosity": _one_of("low", "medium", "high"),
+    "service_tier": _one_of("auto", "default", "flex", "scale", "priority", "fast"),
+    "temperature": _number(0, 2),
+    "top_p": _number(0, 1),
+    "frequency_penalty": _number(-2, 2),
+    "presence_penalty": _number(-2, 2),
+    "max_completion_tokens": _count,
+    "seed": _count_or_none,
+}
+
+
 def _switch(name: str, value: str) -> bool:
     if value.lower() not in ("on", "off"):
         raise StartError(f"{name} must be on or off, not {value!r}.")
@@ -139,125 +211,147 @@ def _switch(name: str, value: str) -> bool:
 
 @dataclass(frozen=True)
 class Config:
-    """The settings, named as in the environment (`openai_model` is `OPENAI_MODEL`)."""
+    """The settings, each named as in the environment (`openai_model` is `OPENAI_MODEL`).
+
+    A field's first argument reads and checks the variable; its docstring is the setting's line in
+    `docs/settings.md`.
+    """
 
     openai_api_key: str = _setting(_api_key, secret=True)
-    """The key that OpenAI bills. No default: without it the service does not start."""
+    """The OpenAI API key, to which calls are billed. The service does not start without one."""
 
     openai_base_url: str | None = _setting(_http_url, default=None)
-    """Where the chat completions API is, up to and with `/v1`; unset: OpenAI's own."""
+    """The base URL of the chat completions API, including `/v1`. If unset, OpenAI's own."""
 
-    openai_model: tuple[str, ...] = _setting(_list, default=("gpt-4o-mini",))
-    """`OPENAI_MODEL`, comma-separated: the next is tried when one does not exist any more."""
+    # gpt-4o-mini ends on 2027-01-14; its successor answers from then on, and, told not to reason,
+    # as quickly.
+    openai_model: tuple[Model, ...] = _setting(
+        _models, default=(Model("gpt-4o-mini"), Model("gpt-6-luna", {"reasoning_effort": "none"}))
+    )
+    """The models to ask, separated by commas: when one no longer exists, the next is asked. A model
+    may have parameters for its requests, as in `gpt-6-luna?reasoning_effort=none&verbosity=low`."""
 
     reply_deadline: float = _setting(_seconds, default=90.0)
-    """Seconds that one call may take until the model's answer is there, retries included."""
+    """Seconds within which the model must have answered, retries included."""
 
     closing_phrase: str = _setting(_text, default="Thank you for your time and insights")
-    """What the interviewer says, in any case, to end an interview."""
+    """The phrase with which the interviewer ends an interview, in upper or lower case."""
 
     database_url: str = _setting(_text, default="sqlite:///messages.db", secret=True)
-    """`sqlite:///` and a path, where a relative one starts at the app's folder; or
+    """`sqlite:///` and a path, where a relative path starts at the folder of `app.py`; or
     `postgresql://user:password@host/database`."""
 
     database_lock_timeout: float = _setting(_seconds, default=5.0)
-    """Seconds to wait for what others keep locked, and for a connection to PostgreSQL."""
+    """Seconds to wait for a lock that others hold, or for a connection to PostgreSQL."""
 
     database_statement_timeout: float = _setting(_seconds, default=10.0)
-    """Seconds that PostgreSQL may take for one statement."""
+    """Seconds that one PostgreSQL statement may take."""
 
     database_pool_size: int = _setting(_count, default=4)
-    """Connections to PostgreSQL that one process has at most. Two processes on each of two
+    """The most connections to PostgreSQL that one process opens. Two processes on each of two
     instances come to 16; small plans allow 20."""
 
     max_prompt_chars: int = _setting(_count, default=100_000)
-    """Characters of a prompt."""
+    """The most characters in a prompt."""
 
     max_message_chars: int = _setting(_count, default=10_000)
-    """Characters of one message of an applicant."""
+    """The most characters in one message of an applicant."""
 
     max_key_chars: int = _setting(_count, default=320)
-    """Characters of each of `accessKey`, `name` and `email`; 320 is the longest e-mail address."""
+    """The most characters in each of `accessKey`, `name` and `email`; an e-mail address may
+    have 320."""
 
     max_transcript_chars: int = _setting(_count, default=400_000)
-    """Characters of an interview, prompt included, past which no reply is taken."""
+    """The most characters in an interview, prompt included; a reply that would exceed it is
+    refused."""
 
     max_body_bytes: int = _setting(_count, default=1_048_576)
-    """Bytes of a request's body."""
+    """The most bytes in a request's body. An endpoint accepts fewer if its fields cannot need as
+    many."""
 
     client_timeout: float = _setting(_seconds, default=10.0)
-    """Seconds without a byte after which a client that sends, or reads, is given up."""
+    """Seconds without a byte sent or received after which a client's connection is closed."""
 
     max_model_calls: int = _setting(_count, default=224)
-    """Replies and starts that one process has under way; more are refused, to be tried again."""
+    """The most starts and replies in progress in one process; further ones are refused with 503, to
+    be retried."""
 
     worker_threads: int = _setting(_count, default=256)
-    """Requests that one process serves at once; above `max_model_calls`, so that reads go on."""
+    """Requests that one process serves at once. More than `MAX_MODEL_CALLS`, so that reads are
+    answered while that many replies are in progress."""
 
     web_concurrency: int = _setting(_count, default=2)
-    """Processes of gunicorn, whatever the processors: in a container their number is the host's."""
+    """The number of gunicorn's processes. It does not follow the number of processors, which in a
+    container is often the host's."""
 
     api_keys: tuple[bytes, ...] = _setting(_key_hashes, default=())
-    """SHA-256 of each key that opens the API; `API_KEYS` has, by commas, keys or their hashes as
-    `sha256:` and hex. Unset: the API is open to whoever reaches it."""
+    """The keys that open the API, or their hashes as `sha256:` and 64 hexadecimal digits, separated
+    by commas. Only the hashes are kept. If unset, the API is open to everyone who can reach it."""
 
     secret_key: tuple[str, ...] = _setting(_list, default=(), secret=True)
-    """What signs applicants' tokens; of several by commas the first signs and all are accepted.
-    Unset, or without `API_KEYS`: there are no tokens."""
+    """The secret that signs applicants' tokens. Of several separated by commas, the first signs and
+    all are accepted. Without it, or without `API_KEYS`, there are no tokens."""
 
     rate_limits: bool = _setting(_switch, default=True)
-    """`off`: none of the limits that follow, each a number of requests and a time."""
+    """`off` disables the limits below, each of which is a number of requests and a period."""
 
     limit_replies: str = _setting(_limit, default="20/minute")
     """Replies to one interview."""
 
     limit_starts: str = _setting(_limit, default="120/minute")
-    """Starts under one access key."""
+    """Interviews started under one access key."""
 
     limit_tokens: str = _setting(_limit, default="120/minute")
     """Tokens issued under one access key."""
 
     limit_wrong_keys: str = _setting(_limit, default="10/minute")
-    """Wrong keys and tokens from one address, before the answer is 429."""
+    """Wrong keys and tokens from one address."""
+
+    limit_bad_requests: str = _setting(_limit, default="60/minute")
+    """Bad requests (400) from one address, or with one token."""
 
     redis_url: str | None = _setting(_redis_url, default=None, secret=True)
-    """Where the limits are counted for all processes; unset: in memory, each process by itself."""
+    """The Redis server, `redis://` or `rediss://`, in which all processes count the limits
+    together. If unset, each process counts by itself, in memory."""
 
     trusted_proxies: int = _setting(_count_or_none, default=0)
-    """Proxies in front of the service, each of which adds to `X-Forwarded-For` and `-Proto`."""
+    """The exact number of proxies in front of the service that add to `X-Forwarded-For` and
+    `X-Forwarded-Proto`."""
 
     cors_origins: tuple[str, ...] = _setting(_origins, default=())
-    """`CORS_ORIGINS`, comma-separated: whose pages may call the API from a browser."""
+    """The origins whose pages may call the API from a browser, separated by commas, such as
+    `https://app.example.com`."""
 
     metrics: bool = _setting(_switch, default=False)
-    """`on`: answer `GET /metrics`."""
+    """`on` serves `GET /metrics`, to callers with a key if there are keys."""
 
     port: int = _setting(_count, default=5000)
-    """Port of `python app.py`, on 127.0.0.1; gunicorn reads `PORT` by itself."""
+    """The port of `python app.py`, on 127.0.0.1. gunicorn reads `PORT` too, and then listens on all
+    interfaces."""
 
     @property
     def is_postgresql(self) -> bool:
-        """Whether `database_url` names a PostgreSQL database."""
+        """True if `database_url` names a PostgreSQL database, false if it names an SQLite file."""
         return self.database_url.startswith(("postgresql://", "postgres://"))
 
 
 def has_api_key() -> bool:
-    """Tell whether the environment or `.env` holds a key."""
+    """Return True if the environment or `.env` has a key for OpenAI."""
     load_dotenv(APP_FOLDER / ".env")
     return bool(os.environ.get("OPENAI_API_KEY", "").strip())
 
 
 def load(environment: Mapping[str, str] | None = None, *, asks_model: bool = True) -> Config:
-    """Read the settings from the environment and, for what it leaves unset, from `.env`.
+    """Read the settings from the environment and, where that does not set them, from `.env`.
 
-    A setting that is blank counts as unset.
+    A blank variable counts as unset.
 
     Args:
-        environment: Read instead of the process's own.
-        asks_model: Whether the key for the model is needed.
+        environment: The variables to read in place of the process's own and `.env`.
+        asks_model: False for a command that never asks the model, and so needs no key for it.
 
     Raises:
-        StartError: A setting is missing or makes no sense.
+        StartError: A setting is missing, or its value is not valid.
 
     """
     if environment is None:

@@ -80,6 +80,13 @@ def post_fork(server: Any, worker: Any) -> None:
         limit_silence(listener.sock, settings.client_timeout)
 
 
+def post_worker_init(worker: Any) -> None:
+    """Warn of models that end; not before the fork, as it opens a connection to the model."""
+    from llm import warn_of_model_ends
+
+    warn_of_model_ends(settings)
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Take what is no longer under way out of the metrics."""
     if settings.metrics:

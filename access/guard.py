@@ -1,42 +1,102 @@
 """Who calls, and what the caller may do: recruiters' systems by key, applicants by token.
 
-Without `API_KEYS` everybody may do everything. With it, whatever is not named here needs a key.
+Every view declares by a decorator whom it is open to; a view that declares nothing serves nobody.
+Without `API_KEYS` everybody may do everything.
 """
 
 import logging
+from collections.abc import Callable
+from enum import Enum, auto
+from functools import wraps
+from typing import Any, TypeVar, TypeVarTuple
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 
 from access.api_keys import hash_of, is_one_of
 from access.applicant_tokens import ApplicantTokens
 from access.errors import NotAllowed, TokenExpired, TokenRevoked, WrongCredential
-from access.rate_limits import RateLimits
+from access.rate_limits import RateLimits, network_of
 from config import Config
 from db import InterviewKey
 from monitoring import request_record
 
 log = logging.getLogger(__name__)
 
-# Endpoints for everybody: what a platform asks of a service, and what the API is.
-PUBLIC = frozenset(
-    {
-        "health.healthz",
-        "health.readyz",
-        "openapi.openapi_json",
-        "openapi.docs",
-        "openapi.docs_asset",
-    }
-)
-
-# Endpoints that a token's holder may call as well, for the one interview.
-FOR_APPLICANTS = frozenset({"api.reply", "api.get_messages", "api.interview_status"})
-
 # Characters of a key or secret from which on it cannot be guessed, if it is random.
 LONG_ENOUGH = 32
 
+View = TypeVar("View", bound=Callable[..., Any])
+Answer = TypeVar("Answer")
+Further = TypeVarTuple("Further")
+
+
+class Policy(Enum):
+    """Whom a view is open to."""
+
+    EVERYBODY = auto()
+    KEY = auto()
+    KEY_OR_OWN_TOKEN = auto()
+
+
+def everybody(view: View) -> View:
+    """Open a view to everybody."""
+    return _declare(Policy.EVERYBODY, view)
+
+
+def key_needed(view: View) -> View:
+    """Open a view to recruiters' keys alone."""
+    return _declare(Policy.KEY, view)
+
+
+def key_or_own_token(
+    read: Callable[..., tuple[InterviewKey, *Further]],
+) -> Callable[[Callable[[InterviewKey, *Further], Answer]], Callable[..., Answer]]:
+    """Open a view to recruiters' keys, and to the token of the interview that it is asked for.
+
+    Args:
+        read: Takes the parts of the path by their names, and returns the view's arguments, the
+            interview first. It runs once the credential was found valid. The view runs only if the
+            credential opens this interview.
+
+    """
+
+    def declare(view: Callable[[InterviewKey, *Further], Answer]) -> Callable[..., Answer]:
+        @wraps(view)
+        def guarded(**path: Any) -> Answer:  # noqa: ANN401  # a converter may return anything
+            arguments = read(**path)
+            if is_applicant() and g.token_digest != arguments[0].digest():
+                raise NotAllowed
+            return view(*arguments)
+
+        return _declare(Policy.KEY_OR_OWN_TOKEN, guarded)
+
+    return declare
+
+
+def policy_of(view: Callable[..., Any]) -> Policy | None:
+    """Return what a view declares; None if it declares nothing."""
+    policy: Policy | None = vars(view).get("access_policy")
+    return policy
+
+
+def is_applicant() -> bool:
+    """Return whether the caller came with an applicant's token."""
+    return g.token_digest is not None
+
+
+def subject_of_bad_requests() -> str | None:
+    """Return whose bad requests the current one is counted with; None for the holder of a key.
+
+    A recruiter's backend may call from the same address as applicants do, and must neither be
+    stopped by their mistakes nor stop them by its own.
+    """
+    if g.has_key:
+        return None
+    return g.token_digest or network_of(request.remote_addr or "")
+
 
 class Access:
-    """Looks at every request before its endpoint does."""
+    """The check of every request before its view runs."""
 
     def __init__(self, config: Config, tokens: ApplicantTokens, limits: RateLimits) -> None:
         self._key_hashes = config.api_keys
@@ -49,13 +109,22 @@ class Access:
         Raises:
             WrongCredential: It has no credential that opens anything.
             NotAllowed: Its token does not open this endpoint.
-            RateLimited: There were too many wrong credentials from its address.
+            RateLimited: There were too many wrong credentials from its address, or too many bad
+                requests with its token.
+            RuntimeError: Its view declares no policy.
 
         """
         g.token_digest = None
+        g.has_key = False
+        if request.endpoint is None:
+            return  # there is no such route, which everybody may know
+        policy = policy_of(current_app.view_functions[request.endpoint])
         # Browsers ask with OPTIONS, and without credentials, whether they may send any.
-        is_open = not self._key_hashes or request.endpoint in PUBLIC
-        if is_open or request.endpoint is None or request.method == "OPTIONS":
+        if request.method == "OPTIONS":
+            return
+        if policy is None:
+            raise RuntimeError(f"The view of {request.endpoint} declares no access policy.")
+        if policy is Policy.EVERYBODY or not self._key_hashes:
             return
         credentials = _credentials()
         if not credentials:
@@ -64,11 +133,15 @@ class Access:
             if is_one_of(key_hash, self._key_hashes):
                 # Enough to tell from the log which of several keys it was.
                 request_record.current().caller = f"key {key_hash.hex()[:8]}"
+                g.has_key = True
                 return
         g.token_digest = self._digest_of(credentials[0])
         request_record.current().caller = "token"
-        if request.endpoint not in FOR_APPLICANTS:
+        if policy is not Policy.KEY_OR_OWN_TOKEN:
             raise NotAllowed
+        if request.method == "POST":
+            # Before the body is read. It stops the one who holds the token, and nobody else.
+            self._limits.refuse_after_bad_requests(g.token_digest)
 
     def _digest_of(self, token: str) -> str:
         try:
@@ -78,33 +151,17 @@ class Access:
         except WrongCredential:
             # Only wrong ones are counted, and a right one passes whatever was counted: many callers
             # may share an address, and none of them shall lock out the others.
-            self._limits.count_wrong_key()
+            self._limits.count_wrong_key(request.remote_addr or "")
             raise
 
 
 def register_access(app: Flask, access: Access) -> None:
-    """Let `access` look at every request."""
+    """Let `access` check every request."""
     app.before_request(access.check)
 
 
-def allow(interview: InterviewKey) -> None:
-    """Let the caller's request for the interview pass.
-
-    Raises:
-        NotAllowed: The caller has a token, and for another interview.
-
-    """
-    if g.token_digest is not None and g.token_digest != interview.digest():
-        raise NotAllowed
-
-
-def is_applicant() -> bool:
-    """Tell whether the caller has come by an applicant's token."""
-    return g.token_digest is not None
-
-
 def warn_of_weakness(config: Config) -> None:
-    """Say in the log, at the start, what stands open."""
+    """Warn in the log, at the start, of what is open."""
     if not config.api_keys:
         log.warning(
             "THE API IS OPEN: whoever reaches it can read and write every interview. "
@@ -114,6 +171,11 @@ def warn_of_weakness(config: Config) -> None:
             log.warning("SECRET_KEY has no effect: applicants' tokens need API_KEYS as well.")
     if any(len(key) < LONG_ENOUGH for key in config.secret_key):
         log.warning("SECRET_KEY is shorter than %d characters: it may be guessed.", LONG_ENOUGH)
+
+
+def _declare(policy: Policy, view: View) -> View:
+    vars(view)["access_policy"] = policy
+    return view
 
 
 def _credentials() -> list[str]:

@@ -1,132 +1,123 @@
-"""How much of something there may be: named policies, counted by Flask-Limiter.
+"""Limits on how often something may be done: named policies, each of which says why it is there."""
 
-Counted in memory, each process by itself, or in Redis for all of them. While Redis cannot be
-reached, memory takes its place.
-"""
-
-import time
-from collections.abc import Callable
-from contextlib import suppress
+import re
+from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import ip_network
-from math import ceil
-from typing import Any
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-from flask import Flask, g, request
-from flask_limiter import Limiter, RateLimitExceeded
-from limits.errors import StorageError
+from limits import RateLimitItem, parse_many
 
+from access.counters import Counters
 from access.errors import RateLimited
 from config import Config
 from db import InterviewKey
 
-# Seconds that a request may lose to a Redis that does not answer.
-REDIS_TIMEOUT = 0.5
+# The beginning of every counter's name: others may use the same Redis.
+PREFIX = "tukma"
+
+# Bits that the addresses of one client of IPv6 have in common: it may choose among all with them.
+IPV6_PREFIX = 64
+
+# Proxies may write an address with a port behind it: 192.0.2.1:5678, [2001:db8::1]:5678.
+_ADDRESS_AND_PORT = re.compile(r"\[(?P<v6>[^]]+)](?::\d+)?|(?P<v4>[\d.]+):\d+")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits of one kind of request, counted for each subject by itself."""
+
+    name: str
+    limits: tuple[RateLimitItem, ...]
+    """The shortest first."""
+    sentence: str
+    """What there was too much of."""
 
 
 class RateLimits:
-    """The policies. Each raises `RateLimited` once its limit is reached.
+    """The policies. Each raises `RateLimited` once a limit of it is reached.
 
     Replies are not counted by address: a frontend's server calls for hundreds of applicants from
     one.
     """
 
-    def __init__(self, app: Flask, config: Config) -> None:
-        options: dict[str, Any] = {}
-        if config.redis_url:
-            # Only here: it takes 6 MB.
-            from redis.backoff import NoBackoff
-            from redis.retry import Retry
-
-            options = {
-                "socket_timeout": REDIS_TIMEOUT,
-                "socket_connect_timeout": REDIS_TIMEOUT,
-                "retry": Retry(NoBackoff(), 0),  # memory is there at once
-                "wrap_exceptions": True,
-            }
-        self._limiter = Limiter(
-            _subject,
-            app=app,
-            enabled=config.rate_limits,
-            strategy="fixed-window",
-            storage_uri=config.redis_url or "memory://",
-            storage_options=options,
-            in_memory_fallback_enabled=True,
-            key_prefix="tukma",
-        )
+    def __init__(self, config: Config) -> None:
+        self._counters = Counters(config.redis_url) if config.rate_limits else None
         # Each reply costs a call to the model, which grows with the interview. Nobody types a
         # thoughtful answer every three seconds for a minute; a script, or a stuck key, does.
-        self._replies = self._policy("replies", config.limit_replies)
+        self._replies = _policy(
+            "replies", config.limit_replies, "Too many replies in this interview."
+        )
         # Each start costs a call to the model as well, and anyone who knows an access key can make
         # up applicants. Two a second are far more than a recruiter's busiest hour.
-        self._starts = self._policy("starts", config.limit_starts)
+        self._starts = _policy(
+            "starts", config.limit_starts, "Too many starts under this access key."
+        )
         # One for each applicant and page load: as many as starts.
-        self._tokens = self._policy("tokens", config.limit_tokens)
-        # A key cannot be guessed, at whatever rate. But who tries must not fill the log, nor take
+        self._tokens = _policy(
+            "tokens", config.limit_tokens, "Too many tokens under this access key."
+        )
+        # A key cannot be guessed, at whatever rate. But an attempt must not fill the log, nor take
         # the time of others; and a system with an old key in it shall be noticed.
-        self._wrong_keys = self._policy("wrong keys", config.limit_wrong_keys)
+        self._wrong_keys = _policy(
+            "wrong keys", config.limit_wrong_keys, "Too many wrong keys from this address."
+        )
+        # People make one now and then, and so does a frontend for each of its applicants; more than
+        # one a second come from a program that is broken, or looks for something that is.
+        self._bad_requests = _policy(
+            "bad requests", config.limit_bad_requests, "Too many bad requests."
+        )
 
     def count_reply(self, interview: InterviewKey) -> None:
         """Count a reply to the interview."""
-        self._count(self._replies, interview.digest(), "Too many replies in this interview.")
+        self._check(self._replies, interview.digest())
 
     def count_start(self, access_key: str) -> None:
         """Count a start under the access key."""
-        self._count(self._starts, _hidden(access_key), "Too many starts under this access key.")
+        self._check(self._starts, _hidden(access_key))
 
     def count_token(self, access_key: str) -> None:
         """Count a token issued under the access key."""
-        self._count(self._tokens, _hidden(access_key), "Too many tokens under this access key.")
+        self._check(self._tokens, _hidden(access_key))
 
-    def count_wrong_key(self) -> None:
+    def count_wrong_key(self, address: str) -> None:
         """Count a wrong key or token from the client's address."""
-        network = _network(request.remote_addr or "")
-        self._count(self._wrong_keys, network, "Too many wrong keys from this address.")
+        self._check(self._wrong_keys, network_of(address))
 
-    def _policy(self, name: str, limit: str) -> Callable[[], None]:
-        """Return what counts one request, of whatever `g.rate_limited` names."""
+    def count_bad_request(self, subject: str) -> None:
+        """Count a request that makes no sense, of a network or of a token's interview."""
+        self._check(self._bad_requests, subject)
 
-        def count() -> None:
-            """Do nothing itself."""
+    def refuse_after_bad_requests(self, subject: str) -> None:
+        """Refuse a request, whatever it is, if there were too many bad ones; count nothing."""
+        self._check(self._bad_requests, subject, counting=False)
 
-        count.__qualname__ = name  # by which Flask-Limiter tells functions apart
-        return self._limiter.shared_limit(limit, name)(count)
-
-    def _count(self, policy: Callable[[], None], subject: str, sentence: str) -> None:
-        g.rate_limited = subject
-        try:
-            try:
-                policy()
-            except StorageError:
-                # Flask-Limiter goes over to memory for the request that finds Redis gone first, and
-                # raises for those that find out at the same moment. By now memory counts.
-                with suppress(StorageError):
-                    policy()
-        except RateLimitExceeded as error:
-            limit = error.limit.limit
-            raise RateLimited(sentence, limit.amount, self._reset(limit.get_expiry())) from None
-
-    def _reset(self, longest: int) -> int:
-        """Return the seconds until the limit that was reached is reset."""
-        reached = self._limiter.current_limit
-        try:
-            return max(1, ceil(reached.window.reset_time - time.time())) if reached else longest
-        except StorageError:
-            return longest
+    def _check(self, policy: Policy, subject: str, *, counting: bool = True) -> None:
+        if self._counters is None:
+            return
+        for limit in policy.limits:
+            seconds = self._counters.refusal(limit, PREFIX, subject, policy.name, counting=counting)
+            if seconds is not None:
+                raise RateLimited(policy.sentence, limit.amount, seconds)
 
 
-def _subject() -> str:
-    """Return who or what is limited."""
-    subject: str = g.rate_limited
-    return subject
-
-
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Return what one client has: an IPv4 address, or the 64 bits of IPv6 that it is given."""
+    if found := _ADDRESS_AND_PORT.fullmatch(address):
+        address = found["v6"] or found["v4"]
     try:
-        return str(ip_network(f"{address}/{64 if ':' in address else 32}", strict=False))
+        ip = ip_address(address)
     except ValueError:  # what a proxy calls an address
         return _hidden(address)
+    # As a listener for both kinds of addresses sees a client of IPv4.
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    if isinstance(ip, IPv4Address):
+        return str(ip)
+    return str(IPv6Network((int(ip), IPV6_PREFIX), strict=False))
+
+
+def _policy(name: str, limits: str, sentence: str) -> Policy:
+    return Policy(name, tuple(sorted(parse_many(limits))), sentence)
 
 
 def _hidden(name: str) -> str:

@@ -3,6 +3,8 @@
 FastAPI on two uvicorn workers, the async OpenAI client, aiosqlite: one connection a process, WAL,
 every commit synced. It stores the applicant's message before it asks, as ours does; it has none of
 the rest (retries joined, races, keys, deadlines), which costs ours time and this one nothing.
+
+Run as a module, it creates the database, which must be there before the workers start.
 """
 
 import asyncio
@@ -119,3 +121,7 @@ async def reply(reply: Reply) -> dict[str, str]:
     answer = await ask(messages)
     await store(reply, ("system", answer))
     return {"system": answer}
+
+
+if __name__ == "__main__":
+    create_database()

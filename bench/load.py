@@ -1,9 +1,12 @@
-"""The load: applicants on connections of their own, each waiting for its answer before it goes on.
+"""The load: applicants who reply all at once, or as many a second as a schedule says.
 
-They go on for some seconds, at least for one turn each. Raw HTTP over asyncio, in a process of its
-own: what it takes of a core is in its result. Prints JSON: `replies`, `errors`, `seconds`,
-`median`, `p95` and `longest` of a reply in seconds, `cpu` in seconds, `pieces` of all streams. A
-stream counts as an error if its pieces are not its answer.
+At once: each has a connection and waits for its answer before it goes on, for some seconds, at
+least for one turn. By `--rate`: each reply is sent when it is due, over whichever connection is
+idle, however slowly the others are answered; its latency counts from when it was due.
+
+Raw HTTP over asyncio, in a process of its own: what it takes of a core is in its result. Prints
+JSON: `replies`, `errors`, `seconds`, `median`, `p95` and `longest` of a reply in seconds, `cpu` in
+seconds, `pieces` of all streams. A stream counts as an error if its pieces are not its answer.
 """
 
 import argparse
@@ -11,9 +14,17 @@ import asyncio
 import json
 import sys
 import time
+from collections import deque
 from itertools import cycle
 
-TURN = "I have worked in intensive care for eight years, the last three as head of a team."
+from bench.applicants import TURN
+
+# Of a load by rate. In the first seconds connections are opened: latencies do not count. Who gets
+# no answer within `PATIENCE` gives up, which is an error and counts as long.
+WARM_UP = 1.5
+PATIENCE = 5.0
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def request(path: str, accept: str = "application/json", **body: str) -> bytes:
@@ -25,7 +36,7 @@ def request(path: str, accept: str = "application/json", **body: str) -> bytes:
 
 
 async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes) -> bool:
-    """Send a request, and tell whether it was answered with 200."""
+    """Send a request, and return whether it was answered with 200."""
     writer.write(content)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
@@ -53,13 +64,14 @@ async def stream(
 
 
 class Load:
-    """What a number of applicants at once experience."""
+    """What a number of applicants experience."""
 
     def __init__(self, port: int, label: str, seconds: float, each: int) -> None:
         self._port = port
         self._label = label
         self._seconds = seconds
         self._each = each
+        self._idle: deque[Connection] = deque()
         self.latencies: list[float] = []
         self.errors = 0
         self.pieces = 0
@@ -71,11 +83,50 @@ class Load:
             *(self._one(number, end, starts, streams) for number in range(connections))
         )
 
+    async def run_at_rate(self, connections: int, rate: float) -> None:
+        """Send replies at the rate, by all applicants of so many connections in turn."""
+        requests = cycle(
+            request("/reply", **applicant, message=TURN)
+            for each in zip(*map(self._applicants, range(connections)), strict=True)
+            for applicant in each
+        )
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as replies:
+            for number in range(int(rate * self._seconds)):
+                due = began + number / rate
+                await asyncio.sleep(due - time.perf_counter())
+                replies.create_task(self._reply(next(requests), due, counts=due - began >= WARM_UP))
+        for _, writer in self._idle:
+            writer.close()
+
+    async def _reply(self, content: bytes, due: float, *, counts: bool) -> None:
+        # The one that is idle the longest: a server may close what is idle for seconds.
+        connection = self._idle.popleft() if self._idle else None
+        is_good = False
+        try:
+            async with asyncio.timeout(PATIENCE):
+                if connection is None:
+                    connection = await asyncio.open_connection("127.0.0.1", self._port)
+                is_good = await send(*connection, content)
+        except (OSError, asyncio.IncompleteReadError):  # TimeoutError is an OSError
+            pass
+        if is_good and connection:
+            self._idle.append(connection)
+        elif connection:
+            connection[1].close()
+        self.errors += not is_good
+        if counts:
+            self.latencies.append(time.perf_counter() - due if is_good else PATIENCE)
+
+    def _applicants(self, connection: int) -> list[dict[str, str]]:
+        """Return the applicants that one connection has started, or will start."""
+        names = [f"{self._label} {connection} {each}" for each in range(self._each)]
+        return [{"accessKey": "bench", "name": name, "email": "a@example.com"} for name in names]
+
     async def _one(self, number: int, end: float, starts: bool, streams: bool) -> None:
         """One connection, over which its applicants take turns, so that no interview grows long."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        names = [f"{self._label} {number} {each}" for each in range(self._each)]
-        who = [{"accessKey": "bench", "name": name, "email": "a@example.com"} for name in names]
+        who = self._applicants(number)
         if starts:
             requests = [request("/start_interview", **one, prompt="You interview.") for one in who]
             for content in requests:
@@ -108,13 +159,17 @@ def main() -> None:
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--each", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--rate", type=float)
     parser.add_argument("--start", action="store_true")
     parser.add_argument("--stream", action="store_true")
     options = parser.parse_args()
 
     load = Load(options.port, options.label, options.seconds, options.each)
     began, cpu = time.perf_counter(), time.process_time()
-    asyncio.run(load.run(options.connections, starts=options.start, streams=options.stream))
+    if options.rate is not None:
+        asyncio.run(load.run_at_rate(options.connections, options.rate))
+    else:
+        asyncio.run(load.run(options.connections, starts=options.start, streams=options.stream))
     ordered = sorted(load.latencies) or [0.0]
     json.dump(
         {

@@ -1,4 +1,4 @@
-"""What PostgreSQL costs: the rows of `make bench` on the server of TEST_DATABASE_URL."""
+"""PostgreSQL's cost: the measures on the server of TEST_DATABASE_URL."""
 
 import os
 import statistics
@@ -7,41 +7,40 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+from bench.applicants import SingleApplicants
+from bench.harness import ROUNDS, Bench, begin_load, end_load, in_turn, load, ms
+from bench.servers import PROJECT, TICKS, Server
+
+sys.path.append(str(PROJECT / "tests"))
 
 from proxy import Proxy
-from run import ROUNDS, TICKS, SingleApplicants, begin_load, end_load, in_turn, load, ms
 from schemas import fresh_schema
 
-if TYPE_CHECKING:
-    from run import Bench, Server
 
-
-def measure(bench: "Bench") -> None:
-    """Compare it with SQLite in the same run, and count what a reply asks of it."""
+def measure(bench: Bench) -> None:
+    """Compare PostgreSQL with SQLite in the same run, and count what a reply asks of it."""
     server = os.environ.get("TEST_DATABASE_URL")
     if server is None:
         bench.notes.append("TEST_DATABASE_URL is not set: nothing was measured on PostgreSQL.")
         return
     with ExitStack() as schemas:
         urls = [schemas.enter_context(fresh_schema(server)) for _ in range(3)]
-        one_at_a_time(bench, *urls[:2])
-        sixteen_at_once(bench, urls[2])
-        what_a_reply_costs(bench, urls[0])
-        bench.stop_all()  # before the schemas are dropped
+        upstream = bench.rehearsal()
+        one_at_a_time(bench, upstream, *urls[:2])
+        sixteen_at_once(bench, upstream, urls[2])
+        what_a_reply_costs(bench, upstream, urls[0])
+        bench.stop_servers()  # before the schemas are dropped
 
 
-def one_at_a_time(bench: "Bench", url_of_one: str, url_of_two: str) -> None:
+def one_at_a_time(bench: Bench, upstream: str, url_of_one: str, url_of_two: str) -> None:
     """Take the median of single replies on PostgreSQL: of one instance, and of two in turn.
 
-    What works in turn with another finds less of its own in the processor's caches, whatever the
-    database. So two instances are compared with two clients in turn on SQLite.
+    An instance that works in turn with another finds less of its own in the processor's caches,
+    whatever the database. So two instances are compared with two clients in turn on SQLite.
     """
-    upstream = bench.upstream
     sqlite = bench.ours("beside", upstream).port
     one = bench.ours("one", upstream, DATABASE_URL=url_of_one).port
     two = [bench.ours("two", upstream, DATABASE_URL=url_of_two).port for _ in range(2)]
@@ -79,10 +78,10 @@ def clients_in_turn(ports: list[int]) -> Callable[[], object]:
     return lambda: next(replies)()
 
 
-def sixteen_at_once(bench: "Bench", url: str) -> None:
+def sixteen_at_once(bench: Bench, upstream: str, url: str) -> None:
     """Take replies a second of SQLite, and of one and two instances on one PostgreSQL."""
-    sqlite = bench.ours("beside-16", bench.upstream)
-    instances = [bench.ours("many", bench.upstream, DATABASE_URL=url) for _ in range(2)]
+    sqlite = bench.ours("beside-16", upstream)
+    instances = [bench.ours("many", upstream, DATABASE_URL=url) for _ in range(2)]
     load(sqlite, "sixteen", 16, each=25, start=True)
     load(instances[0], "sixteen", 16, each=25, start=True)
     for instance, label in zip(instances, ("left", "right"), strict=True):
@@ -116,7 +115,7 @@ def sixteen_at_once(bench: "Bench", url: str) -> None:
     )
 
 
-def both_at_once(instances: "list[Server]") -> float:
+def both_at_once(instances: list[Server]) -> float:
     """Return the replies a second of both together."""
     begun = [
         begin_load(instance, label, 8, each=25, seconds=4)
@@ -131,7 +130,7 @@ def rate(result: dict[str, float]) -> float:
     return result["replies"] / result["seconds"]
 
 
-def what_a_reply_costs(bench: "Bench", url: str) -> None:
+def what_a_reply_costs(bench: Bench, upstream: str, url: str) -> None:
     """Count what passes between the service and PostgreSQL, over many replies."""
     where = conninfo_to_dict(url)
     with Proxy(int(where.get("port") or 5432)) as proxy:
@@ -139,9 +138,7 @@ def what_a_reply_costs(bench: "Bench", url: str) -> None:
         parts = conninfo_to_dict(through)
         host = f"{parts['user']}@127.0.0.1:{proxy.port}/{parts['dbname']}"
         options = str(parts["options"]).replace("=", "%3D").replace(" ", "%20")
-        server = bench.ours(
-            "cost", bench.upstream, DATABASE_URL=f"postgresql://{host}?options={options}"
-        )
+        server = bench.ours("cost", upstream, DATABASE_URL=f"postgresql://{host}?options={options}")
         applicants = SingleApplicants(server.port, "Counted")
         for _ in range(15):  # within one interview; connections are open by then
             applicants.reply()

@@ -10,6 +10,7 @@ from commands.progress import Progress, progress_bar
 from config import APP_FOLDER, StartError, load
 from storage.sqlite.database import path_of
 from storage.sqlite.driver import sqlite3
+from storage.sqlite.files import create_private
 
 # Pages of 4 KB between two looks at the progress.
 STEP = 1000
@@ -45,6 +46,7 @@ def back_up(source: Path, target: Path, progress: Progress) -> int:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
+        create_private(part)
         messages = _copy(source, part, progress)
         _sync(part)
         part.rename(target)

@@ -1,4 +1,4 @@
-"""What the stored messages of an interview say: pure functions, oldest message first."""
+"""Pure functions of an interview's stored messages, oldest first."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby, takewhile
@@ -7,12 +7,12 @@ from typing import Literal, NamedTuple
 from db import Message, Role
 from llm import ChatMessage
 
-# Between what an applicant says in several messages before the interviewer answers.
+# Stands between the messages that an applicant sends before the interviewer answers.
 JOINT = "\n\n"
 
 
 class TranscriptMessage(NamedTuple):
-    """A message as recruiters read it: all that one side said in its turn.
+    """A message as recruiters read it: all that one side said in one turn.
 
     `role` is `system` for the prompt, which is first, and for the interviewer, `user` for the
     applicant. `timestamp` is UTC, `YYYY-MM-DD HH:MM:SS`.
@@ -25,17 +25,17 @@ class TranscriptMessage(NamedTuple):
 
 
 def is_started(history: Sequence[Message]) -> bool:
-    """Tell whether the interviewer has said anything; the first message is the prompt."""
+    """Return whether the interviewer has said anything; the first message is the prompt."""
     return any(message.role == "system" and message.content for message in history[1:])
 
 
 def is_finished(history: Iterable[Message]) -> bool:
-    """Tell whether the interviewer has closed it."""
+    """Return whether the interviewer has closed the interview."""
     return any(message.is_finished for message in history)
 
 
 def said_again(history: Sequence[Message], text: str) -> Message | None:
-    """Return the open message's newest part if the text repeats it, or the message as a whole."""
+    """Return the newest part of the open message if the text repeats that part or the whole."""
     open_parts = list(takewhile(lambda message: message.role == "user", reversed(history)))
     if open_parts and text in (open_parts[0].content, _joined(reversed(open_parts))):
         return open_parts[0]
@@ -43,7 +43,7 @@ def said_again(history: Sequence[Message], text: str) -> Message | None:
 
 
 def answer_to(message: Message, history: Iterable[Message]) -> str | None:
-    """Return what the interviewer said after the applicant's message."""
+    """Return the interviewer's answer to the applicant's message, if there is one."""
     return next(
         (later.content for later in history if later.id > message.id and later.role == "system"),
         None,
@@ -51,17 +51,30 @@ def answer_to(message: Message, history: Iterable[Message]) -> str | None:
 
 
 def transcript(history: Sequence[Message]) -> list[TranscriptMessage]:
-    """Return what was said, prompt first and strictly alternating."""
+    """Return the transcript: the prompt first, then interviewer and applicant in turn."""
     return [
         TranscriptMessage(turn[0].id, _joined(turn), turn[0].date_created[:19], turn[0].role)
         for turn in _turns(history)
     ]
 
 
+def without_prompt(history: Sequence[Message]) -> list[Message]:
+    """Return the history with the prompt blank, and so whatever repeats it on the system's side.
+
+    The places are kept, as clients rely on the order of a transcript.
+    """
+    return [
+        message._replace(content="")
+        if message.role == "system" and message.content == history[0].content
+        else message
+        for message in history
+    ]
+
+
 def conversation(history: Sequence[Message]) -> list[ChatMessage]:
     """Return the history as the model reads it.
 
-    It only ever grows at the end, so that the provider can cache what it has read before.
+    It grows at the end only, so that the provider can cache what it has read before.
     """
     read: list[ChatMessage] = [{"role": "system", "content": history[0].content}]
     for turn in _turns(history)[1:]:
@@ -73,7 +86,7 @@ def conversation(history: Sequence[Message]) -> list[ChatMessage]:
 
 
 def _turns(history: Sequence[Message]) -> list[list[Message]]:
-    """Group the messages by who speaks; the prompt, first, is for itself."""
+    """Group the messages into turns; the prompt, which comes first, is a turn of its own."""
     turns: list[list[Message]] = []
     for message in history:
         if len(turns) > 1 and turns[-1][0].role == message.role:
@@ -84,5 +97,7 @@ def _turns(history: Sequence[Message]) -> list[list[Message]]:
 
 
 def _joined(turn: Iterable[Message]) -> str:
-    """Return the turn's text. What stands there twice in a row was sent again, not said again."""
-    return JOINT.join(content for content, _ in groupby(message.content for message in turn))
+    """Return the turn's text. The same text twice in a row was sent again, not said again."""
+    return JOINT.join(
+        content for content, _ in groupby(message.content for message in turn) if content
+    )

@@ -1,4 +1,4 @@
-"""Requests that are repeated: what an `Idempotency-Key` of an interview stands for."""
+"""Repeated requests: the message that came with an `Idempotency-Key`."""
 
 from hashlib import sha256
 
@@ -9,15 +9,13 @@ from interviews.errors import KeyReused
 def recall(
     messages: Messages, interview: InterviewKey, idempotency_key: str | None, request: str
 ) -> tuple[list[Message], int | None]:
-    """Return what was said, and the id of the message that this request brought if it came before.
-
-    Without a key no request has come before.
+    """Return the history, and the id of the message that this request stored before, if it did.
 
     Args:
-        messages: Where both are.
-        interview: The key counts in it alone.
-        idempotency_key: What the request came with.
-        request: Its fingerprint.
+        messages: The queries of a session.
+        interview: A key counts within its interview only.
+        idempotency_key: The request's key; a request without one has never come before.
+        request: The request's fingerprint.
 
     Raises:
         KeyReused: The key came with another request before.
@@ -35,5 +33,5 @@ def recall(
 
 
 def fingerprint(endpoint: str, text: str) -> str:
-    """Return what tells one request to an interview from another."""
+    """Return a digest that differs between different requests to an interview."""
     return sha256(f"{endpoint}\n{text}".encode()).hexdigest()

@@ -29,6 +29,7 @@ from interviews.history import (
     is_started,
     said_again,
     transcript,
+    without_prompt,
 )
 from interviews.idempotency import fingerprint, recall
 from interviews.shared_calls import Emit
@@ -213,19 +214,22 @@ class Interviews:
             messages = Messages(session)
             if messages.newest(interview) != history[-1]:
                 return None
-            messages.add(interview, "system", answer, is_finished=self._is_closing(answer))
+            messages.append(interview, "system", answer, is_finished=self._is_closing(answer))
         return answer
 
     def _is_closing(self, content: str) -> bool:
         return self._config.closing_phrase.casefold() in content.casefold()
 
-    def transcript(self, interview: InterviewKey) -> list[TranscriptMessage]:
-        """Return what was said, prompt first and strictly alternating; empty if nothing was."""
+    def transcript(
+        self, interview: InterviewKey, *, with_prompt: bool = True
+    ) -> list[TranscriptMessage]:
+        """Return the transcript, prompt first and strictly alternating; empty if there is none."""
         with self._database.reading() as session:
-            return transcript(Messages(session).of(interview))
+            history = Messages(session).of(interview)
+        return transcript(history if with_prompt else without_prompt(history))
 
     def status(self, interview: InterviewKey) -> Status:
-        """Return how far the interview is."""
+        """Return the interview's status."""
         with self._database.reading() as session:
             history = Messages(session).of(interview)
         if not is_started(history):
@@ -255,7 +259,7 @@ def _put(
     content: str,
     is_finished: bool = False,
 ) -> int:
-    """Store what the interviewer's side says, in its place if it has one, and return its id."""
+    """Store a message of the interviewer's side, in its place if it has one, and return its id."""
     if place is None:
         return messages.add(interview, "system", content, is_finished=is_finished).id
     if place.content not in ("", content):
@@ -267,7 +271,7 @@ def _put(
 def _opening_by_key(
     messages: Messages, interview: InterviewKey, prompt: str, idempotency_key: str | None
 ) -> str | None:
-    """Return the opening if the interview was started by this very request, None if not at all."""
+    """Return the opening if this request started the interview before; None if none did."""
     request = fingerprint("start", prompt)
     history, known = recall(messages, interview, idempotency_key, request)
     if known is not None:

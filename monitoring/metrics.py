@@ -5,6 +5,8 @@ asked adds them up.
 """
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, Response
 from prometheus_client import (
@@ -42,9 +44,9 @@ UNDER_WAY = Gauge(
 )
 
 
-def register_metrics(app: Flask) -> None:
-    """Add `GET /metrics`."""
-    app.add_url_rule("/metrics", view_func=_metrics)
+def register_metrics(app: Flask, open_to: Callable[[Callable[[], Response]], Any]) -> None:
+    """Add `GET /metrics`, open to whom the decorator declares."""
+    app.add_url_rule("/metrics", view_func=open_to(_metrics))
 
 
 def _metrics() -> Response:

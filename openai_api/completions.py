@@ -1,4 +1,4 @@
-"""What a provider answers: a completion as a whole, or piece by piece as a stream of events.
+"""A provider's response to a request for a completion: one JSON object, or a stream of events.
 
 Either is an answer only if it is all there; anything else is an `LLMError`.
 """
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from openai_api.errors import LLMError, PassingError
 
-Tell = Callable[[str], None]
+Emit = Callable[[str], None]
 """Takes each piece of an answer as it comes."""
 
 # The data of a stream's last event.
@@ -17,7 +17,7 @@ END = b"[DONE]"
 
 
 class Answer(NamedTuple):
-    """The text, which is whole, and what the provider says of the tokens it took, if anything."""
+    """The whole text, and the provider's count of the tokens, unchecked."""
 
     text: str
     usage: Any
@@ -38,9 +38,9 @@ def whole_answer(content: bytes) -> Answer:
     return Answer(_whole(text, finish_reason), completion.get("usage"))
 
 
-def streamed_answer(content: Iterable[bytes], tell: Tell) -> Answer:
-    """Read a stream up to its end, and tell each piece as it comes."""
-    told: list[str] = []
+def streamed_answer(content: Iterable[bytes], emit: Emit) -> Answer:
+    """Read a stream up to its end, and emit each piece as it comes."""
+    pieces: list[str] = []
     half, finish_reason, usage = "", None, None
     for event in _events(content):
         if event == END:
@@ -63,11 +63,11 @@ def streamed_answer(content: Iterable[bytes], tell: Tell) -> Answer:
         piece, half = _without_half(piece)
         if piece:
             piece = _checked(piece)
-            told.append(piece)
-            tell(piece)
+            pieces.append(piece)
+            emit(piece)
     if half:
         raise LLMError("bad_answer", "half a character")
-    return Answer(_whole("".join(told), finish_reason), usage)
+    return Answer(_whole("".join(pieces), finish_reason), usage)
 
 
 def _events(content: Iterable[bytes]) -> Iterator[bytes]:
@@ -89,7 +89,7 @@ def _json(content: bytes) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        # The text of it may quote what was sent.
+        # The error's text may quote what was sent.
         raise LLMError("bad_answer", type(error).__name__) from None
 
 
@@ -119,7 +119,7 @@ def _checked(text: str) -> str:
 
 
 def _whole(text: str, finish_reason: object) -> str:
-    """Return the text if the model has said all it had to say."""
+    """Return the text if the model came to the end of it."""
     if finish_reason != "stop":
         reason = finish_reason if finish_reason in ("length", "content_filter") else "unknown"
         raise LLMError("not_whole", f"finish_reason {reason}")

@@ -1,8 +1,9 @@
-"""A deadline for all that an HTTP client does on the network.
+"""Bounds for a whole call over the network: a deadline, and a number of bytes.
 
 The timeouts of httpx2, on which the OpenAI client is built, bound each single read; a server that
 sends a byte now and then can make a call last for ever. Here every connect, read and write gets
-only what is left until the deadline of the thread that asks.
+only the time that is left until the deadline of the thread that makes the call. Nor does httpx2
+bound the size of a response, which is held in memory.
 """
 
 import socket
@@ -10,29 +11,47 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from ssl import SSLContext
 
 import httpcore2
 import httpx2
 
-# What one write may hold: the time that is left is looked at between two of them.
+# Bytes of one write: the time that is left is looked at between two of them.
 WRITE_BYTES = 65_536
 
-_deadline: ContextVar[float] = ContextVar("deadline")
+# Bytes that one call may read. A stream has some 300 for each token, so that this is some 50,000
+# tokens, dozens of times an interviewer's longest message.
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+
+
+class ResponseTooLong(Exception):
+    """The server has sent more than `MAX_RESPONSE_BYTES`."""
+
+
+@dataclass
+class _Call:
+    """The bounds of the call that a thread makes."""
+
+    deadline: float
+    bytes_left: int = MAX_RESPONSE_BYTES
+
+
+_call: ContextVar[_Call | None] = ContextVar("call", default=None)
 
 
 @contextmanager
 def network_deadline(deadline: float) -> Iterator[None]:
     """Fail what the block does on the network once `time.monotonic()` has passed `deadline`.
 
-    Only clients that `bound_by_deadline` was called for heed it. They raise `httpx2.ReadTimeout`,
-    `WriteTimeout` or `ConnectTimeout`.
+    Only clients that were passed to `bound_by_deadline` heed it. They raise `httpx2.ReadTimeout`,
+    `WriteTimeout` or `ConnectTimeout`, and `ResponseTooLong` if the block reads too much.
     """
-    token = _deadline.set(deadline)
+    token = _call.set(_Call(deadline))
     try:
         yield
     finally:
-        _deadline.reset(token)
+        _call.reset(token)
 
 
 def bound_by_deadline(client: httpx2.Client) -> None:
@@ -51,10 +70,10 @@ def _left(
     error: type[httpcore2.TimeoutException],
 ) -> float | None:
     """Return the seconds that an operation may take: its own timeout or less."""
-    deadline = _deadline.get(None)
-    if deadline is None:
+    call = _call.get()
+    if call is None:
         return timeout
-    left = deadline - time.monotonic()
+    left = call.deadline - time.monotonic()
     if left <= 0:
         raise error("the deadline has passed")
     return left if timeout is None else min(timeout, left)
@@ -65,7 +84,13 @@ class _DeadlineStream(httpcore2.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(timeout, httpcore2.ReadTimeout))
+        content = self._stream.read(max_bytes, _left(timeout, httpcore2.ReadTimeout))
+        call = _call.get()
+        if call is not None:
+            call.bytes_left -= len(content)
+            if call.bytes_left < 0:
+                raise ResponseTooLong
+        return content
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), WRITE_BYTES):
@@ -100,8 +125,8 @@ class _DeadlineBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        # One by one: given the name, the backend would give each address all the time. What the
-        # resolver takes is bounded by its own timeouts alone.
+        # One by one: given the name, the backend would give each address all the time. The
+        # resolver is bounded by its own timeouts alone.
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""How a call to the model fails."""
+"""The ways in which a call to the model fails."""
 
 from errors import Failed
 
@@ -6,8 +6,8 @@ from errors import Failed
 class LLMError(Failed):
     """The model gave no whole answer.
 
-    `kind` says why in one word of a fixed set, `detail` for the log; neither holds a key or any
-    of the conversation.
+    `kind` is the reason, one word of a fixed set; `detail` is for the log. Neither holds a key or
+    any of the conversation.
     """
 
     sentence = "Failed to get response from AI"
@@ -24,3 +24,11 @@ class PassingError(LLMError):
     def __init__(self, kind: str, detail: str, wait: float | None = None) -> None:
         super().__init__(kind, detail)
         self.wait = wait
+
+
+class NoSuchModel(LLMError):
+    """The model does not exist, or no longer; `is_certain` if the provider says exactly that."""
+
+    def __init__(self, detail: str, *, is_certain: bool) -> None:
+        super().__init__("no_such_model", detail)
+        self.is_certain = is_certain

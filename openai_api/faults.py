@@ -1,4 +1,4 @@
-"""How a rehearsal answers: well, or with any fault that an upstream can have.
+"""The responses of a rehearsal: a good one, or any fault that a provider can have.
 
 Knows the provider's formats, whole and streamed, and nothing of the network.
 """
@@ -14,7 +14,7 @@ from typing import Any
 Json = dict[str, Any]
 
 Sent = tuple[float, bytes]
-"""Seconds to wait, and what is sent then."""
+"""Seconds to wait, and the bytes to send then."""
 
 END_OF_BODY = b"0\r\n\r\n"
 FOR_EVER = 86_400.0  # seconds
@@ -22,7 +22,7 @@ FOR_EVER = 86_400.0  # seconds
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a request is answered. The default is well: at once, whole, by the script."""
+    """The way in which a request is answered; by default at once, whole and by the script."""
 
     delay: float = 0.0
     """Seconds before the first byte."""
@@ -43,15 +43,15 @@ class Behaviour:
     """Type and code of an error's body."""
 
     echo: bool = False
-    """Answer with what the applicant said last, in full, and not by the script."""
+    """Answer with the applicant's latest message, in full, instead of the script."""
 
     message: Json = field(default_factory=dict)
-    """What differs in the completion's message."""
+    """Fields that replace those of the completion's message."""
 
     finish_reason: str | None = "stop"
 
     pieces: int | tuple[str, ...] = 0
-    """What a stream's text is cut into: so many pieces, or these; 0: its words."""
+    """The pieces of a stream: their number, or the pieces themselves; 0: its words."""
 
     piece_pace: float = 0.0
     """Seconds between two pieces of a stream."""
@@ -63,7 +63,7 @@ class Behaviour:
     """Pieces after which a stream goes wrong; None: it does not."""
 
     torn_by: str = "hang_up"
-    """What comes then: `hang_up`, `silence`, or else the data of an event, which is the last."""
+    """The way it goes wrong: `hang_up`, `silence`, or else the data of its last event."""
 
 
 FAULTS: dict[str, Behaviour] = {
@@ -126,20 +126,20 @@ def answered(
         "total_tokens": prompt_tokens + completion_tokens,
     }
     message = {"role": "assistant", "content": answer, "refusal": None, **behaviour.message}
-    said = {"id": "chatcmpl-rehearsal", "created": int(time.time()), "model": request["model"]}
+    common = {"id": "chatcmpl-rehearsal", "created": int(time.time()), "model": request["model"]}
     if request.get("stream") and behaviour.body is None:
         with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
-        yield from _streamed(behaviour, message, said, usage if with_usage else None)
+        yield from _streamed(behaviour, message, common, usage if with_usage else None)
     else:
         choice = {"index": 0, "message": message, "finish_reason": behaviour.finish_reason}
-        said |= {"object": "chat.completion", "choices": [choice], "usage": usage}
-        yield from whole(behaviour, json.dumps(said))
+        common |= {"object": "chat.completion", "choices": [choice], "usage": usage}
+        yield from whole(behaviour, json.dumps(common))
 
 
-def failed(behaviour: Behaviour, told: str) -> Iterator[Sent]:
+def failed(behaviour: Behaviour, message: str) -> Iterator[Sent]:
     """Return the response with an error's status."""
     kind, code = behaviour.error
-    error = {"message": told, "type": kind, "param": None, "code": code}
+    error = {"message": message, "type": kind, "param": None, "code": code}
     yield from whole(behaviour, json.dumps({"error": error}))
 
 
@@ -158,13 +158,13 @@ def _head(behaviour: Behaviour, headers: Json) -> bytes:
 
 
 def _streamed(
-    behaviour: Behaviour, message: Json, said: Json, usage: Json | None
+    behaviour: Behaviour, message: Json, common: Json, usage: Json | None
 ) -> Iterator[Sent]:
     """Return a response of server-sent events, each in an HTTP chunk of its own."""
 
     def chunk(**delta: object) -> Json:
         choice = {"index": 0, "delta": delta, "finish_reason": None}
-        return {**said, "object": "chat.completion.chunk", "choices": [choice]}
+        return {**common, "object": "chat.completion.chunk", "choices": [choice]}
 
     headers = {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"}
     yield behaviour.delay, _head(behaviour, headers) + _event(chunk(role="assistant", content=""))

@@ -1,14 +1,15 @@
-"""A scripted interviewer that speaks the OpenAI chat completions protocol on loopback.
+"""A scripted interviewer that speaks OpenAI's chat completions protocol on loopback.
 
 For a first try without a key, for the tests and for measuring: it answers at once, costs nothing,
-says the same each time, and misbehaves when it is told to. `python rehearsal.py --help` starts it
-by itself.
+gives the same answers each time, and misbehaves on request. `python -m openai_api.rehearsal` starts
+it by itself; with `--help` it lists its options.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 from collections import deque
@@ -17,9 +18,9 @@ from threading import Event, Thread
 
 from openai_api.faults import FAULTS as FAULTS
 from openai_api.faults import Behaviour as Behaviour
-from openai_api.faults import Json, Sent, answered, failed
+from openai_api.faults import Json, Sent, answered, failed, whole
 
-# What is said to the applicant's nth message; the first is the opening, the last the closing.
+# The answer to the applicant's nth message; the first is the opening, the last the closing.
 SCRIPT = (
     "Hello, and thank you for coming. This is a rehearsal: the questions are written down"
     " beforehand, and no AI is asked. To begin with, please tell me a little about yourself.",
@@ -43,9 +44,12 @@ KEPT_REQUESTS = 1000
 class Rehearsal:
     """The server, in a thread of its own.
 
-    `requests` holds the bodies of the latest chat completions asked for, `keys` the API keys that
-    came with them, `gone` the models that are to be unknown, `default` how requests are answered;
-    `connections` counts those that were made.
+    `requests` holds the bodies of the latest requests for chat completions, `keys` their API keys.
+    `gone` are the models that are to be unknown, and `default` says how requests are answered.
+    `connections` counts the connections that were made.
+
+    `GET /v1/models` lists the models of `shutdown_dates`, is answered as `listing` says and counted
+    in `listings`.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -54,6 +58,9 @@ class Rehearsal:
         self.gone: set[str] = set()
         self.default = Behaviour()
         self.connections = 0
+        self.shutdown_dates: dict[str, object] = {}
+        self.listing = Behaviour()
+        self.listings = 0
         self._next: deque[Behaviour] = deque()
         self._loop = asyncio.new_event_loop()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
@@ -63,7 +70,7 @@ class Rehearsal:
 
     @property
     def url(self) -> str:
-        """What `OPENAI_BASE_URL` must be."""
+        """The value for `OPENAI_BASE_URL`."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
 
     def start(self) -> "Rehearsal":
@@ -74,18 +81,18 @@ class Rehearsal:
         return self
 
     def stop(self) -> None:
-        """Answer no more; whoever waits for an answer is hung up on."""
+        """Stop answering, and close the connections of those who wait for an answer."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._listener.close()
 
     def misbehave(self, *faults: str | Behaviour) -> None:
-        """Answer the next requests so, each by one of the faults, and well after that."""
+        """Answer each of the next requests with one of the faults, and by `default` after that."""
         self._next.extend(FAULTS[fault] if isinstance(fault, str) else fault for fault in faults)
 
     def behave(self) -> None:
-        """Answer well from now on, whatever `misbehave` has asked for."""
+        """Drop the faults that `misbehave` has left."""
         self._next.clear()
 
     def _run(self) -> None:
@@ -109,7 +116,7 @@ class Rehearsal:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request, and tell whether the connection can serve another."""
+        """Answer one request, and return whether the connection can serve another."""
         request_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
         headers = dict(line.lower().split(": ", 1) for line in lines if line)
         body = await reader.readexactly(int(headers.get("content-length", 0)))
@@ -129,13 +136,15 @@ class Rehearsal:
     def _prepare(
         self, request_line: str, key: str, body: bytes
     ) -> tuple[Behaviour, Iterator[Sent]]:
-        """Return how to answer, and what is sent."""
+        """Return how the request is answered, and what is sent."""
+        if request_line.startswith("GET /v1/models "):
+            return self._list_models()
         if not request_line.startswith("POST /v1/chat/completions "):
             behaviour = Behaviour(status=404, error=("not_found", None))
             return behaviour, failed(behaviour, "no such path")
         try:
             request = json.loads(body)
-            conversation = [(said["role"], said["content"]) for said in request["messages"]]
+            conversation = [(sent["role"], sent["content"]) for sent in request["messages"]]
             model = request["model"]
         except (ValueError, LookupError, TypeError) as error:
             behaviour = Behaviour(status=400, error=("invalid_request_error", None))
@@ -146,14 +155,25 @@ class Rehearsal:
         if model in self.gone:
             behaviour = FAULTS["no_such_model"]
         if behaviour.status != 200:
-            # What a careless provider could say.
-            told = f"The key {key} and the message {conversation[-1][1]!r} are no good."
-            return behaviour, failed(behaviour, told)
-        said_so_far = sum(role == "user" for role, _ in conversation)
-        answer = SCRIPT[min(said_so_far, len(SCRIPT) - 1)]
+            # As a careless provider could put it.
+            message = f"The key {key} and the message {conversation[-1][1]!r} are no good."
+            return behaviour, failed(behaviour, message)
+        answered_so_far = sum(role == "user" for role, _ in conversation)
+        answer = SCRIPT[min(answered_so_far, len(SCRIPT) - 1)]
         if behaviour.echo:
             answer = f"You said: {conversation[-1][1]}"
         return behaviour, answered(behaviour, request, conversation, answer)
+
+    def _list_models(self) -> tuple[Behaviour, Iterator[Sent]]:
+        self.listings += 1
+        behaviour = self.listing
+        if behaviour.status != 200:
+            return behaviour, failed(behaviour, "There is no list.")
+        models = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "o", "shutdown_date": end}
+            for name, end in self.shutdown_dates.items()
+        ]
+        return behaviour, whole(behaviour, json.dumps({"object": "list", "data": models}))
 
 
 async def _send(writer: asyncio.StreamWriter, content: bytes, behaviour: Behaviour) -> None:
@@ -166,7 +186,7 @@ async def _send(writer: asyncio.StreamWriter, content: bytes, behaviour: Behavio
 
 
 def stand_in_for_openai() -> None:
-    """Start a rehearsal, say so, and let this process and its children take it for OpenAI."""
+    """Start a rehearsal, print a notice, and let this process and its children use it as OpenAI."""
     rehearsal = Rehearsal().start()
     os.environ["OPENAI_API_KEY"] = "rehearsal"
     os.environ["OPENAI_BASE_URL"] = rehearsal.url
@@ -178,13 +198,15 @@ def stand_in_for_openai() -> None:
 
 
 def main() -> None:
-    """Serve until interrupted."""
+    """Serve until SIGINT or SIGTERM."""
+    # SIGINT may be ignored: a shell has it so for what it starts in the background.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(description="A scripted stand-in for the OpenAI API.")
     parser.add_argument("--port", type=int, default=8001, help="on 127.0.0.1 (default: 8001)")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--pieces", type=int, default=0, help="of a stream (default: its words)")
     parser.add_argument("--pace", type=float, default=0.0, help="seconds between two of them")
-    parser.add_argument("--fault", choices=sorted(FAULTS), help="answer everything so")
+    parser.add_argument("--fault", choices=sorted(FAULTS), help="answer every request with it")
     options = parser.parse_args()
 
     rehearsal = Rehearsal(options.port)

@@ -1,1 +1,1 @@
-"""What is stored, and how SQLite and PostgreSQL store it; contains no interview logic."""
+"""Storage in SQLite and PostgreSQL: queries, schemas, connections. No interview logic."""

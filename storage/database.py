@@ -8,7 +8,7 @@ from storage.rows import InterviewKey
 
 
 class Rows(Protocol):
-    """What a query brings: a cursor, of which no more than this is used."""
+    """The rows that a query returns: the part of a cursor that is used."""
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """Return the next row, or None."""
@@ -18,7 +18,7 @@ class Rows(Protocol):
 
 
 class Session(Protocol):
-    """What queries are made with: one transaction, or single statements outside of one."""
+    """A way to run queries: in one transaction, or as single statements outside of one."""
 
     @property
     def one_interview(self) -> str:
@@ -36,23 +36,23 @@ class Session(Protocol):
 
 
 class Database(Protocol):
-    """Where the messages are, for all threads of a process: SQLite or PostgreSQL.
+    """A database, SQLite or PostgreSQL, for all threads of a process.
 
-    Connections are opened when they are needed and used again. Before the first use none is open,
-    so that a server may fork. What fails is raised as `DatabaseUnavailable`.
+    Connections are opened when they are needed and used again. None is open before the first use,
+    so that a server may fork. Failures of the database are raised as `DatabaseUnavailable`.
     """
 
     def reading(self) -> AbstractContextManager[Session]:
         """Give a session whose queries each read what is stored at that moment."""
 
     def transaction(self, interview: InterviewKey | None = None) -> AbstractContextManager[Session]:
-        """Give a session in a transaction: once the block ends, all it stored survives a power cut.
+        """Give a session in a transaction. Once the block ends, it is committed and on the disk.
 
-        If it raises, nothing is stored. Nothing slow belongs inside: others wait meanwhile.
+        If the block raises, nothing is stored. Nothing slow belongs inside, as others wait.
 
         Args:
-            interview: The one that messages are added to. Until the transaction ends no other
-                transaction has it, and what is read of it is what is stored.
+            interview: The interview that messages are added to. No other transaction changes it
+                until this one ends.
 
         """
 

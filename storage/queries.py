@@ -1,8 +1,8 @@
 """Every query of the service's own tables, written once for SQLite and PostgreSQL.
 
 Contains no interview logic: `interviews/interview.py` decides what is stored when. Parameters are
-written as SQLite knows them, `:name`. No result is fetched before it is needed, as over a network
-each wait is a round trip.
+written as in SQLite, `:name`. No result is fetched before it is needed, as each fetch from
+PostgreSQL waits for a round trip.
 """
 
 from datetime import UTC, datetime
@@ -26,11 +26,12 @@ class Messages:
     def of_with_key(
         self, interview: InterviewKey, idempotency_key: str
     ) -> tuple[list[Message], tuple[str, int] | None]:
-        """Return every message of the interview, oldest first, and what came with the key.
+        """Return every message of the interview, oldest first, and the key's entry.
 
-        That is the request, and the id of the message it brought; None if the key is new.
+        The entry is the request that came with the key, and the id of the message that it stored;
+        None if the key is new.
         """
-        # In this order: whoever stores a key stores its message with it, or before.
+        # The key first: its message is stored with it or before it, so that it is then found.
         known = self._execute(
             "SELECT request, message_id FROM idempotency_keys"
             f" WHERE {self._one_interview} AND idempotency_key = :idempotency_key",
@@ -59,10 +60,18 @@ class Messages:
     def add(
         self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
     ) -> Message:
-        """Store a message at the interview's end."""
+        """Store a message at the interview's end, and return it with its id."""
         now = _now()
-        row = self._insert(interview, role, content, now, int(is_finished)).fetchone()
+        row = self._insert(
+            interview, role, content, now, int(is_finished), " RETURNING id"
+        ).fetchone()
         return Message(row[0] if row else 0, role, content, now, int(is_finished))
+
+    def append(
+        self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
+    ) -> None:
+        """Store a message at the interview's end, without waiting for its id."""
+        self._insert(interview, role, content, _now(), int(is_finished))
 
     def _insert(
         self,
@@ -71,12 +80,13 @@ class Messages:
         content: str,
         date_created: str,
         is_finished: int,
+        returning: str = "",
     ) -> Rows:
         return self._execute(
             "INSERT INTO messages"
             " (role, content, date_created, is_finished, access_key, name, email)"
             " VALUES (:role, :content, :date_created, :is_finished,"
-            " :access_key, :name, :email) RETURNING id",
+            f" :access_key, :name, :email){returning}",
             {
                 "role": role,
                 "content": content,
@@ -87,7 +97,7 @@ class Messages:
         )
 
     def fill(self, message_id: int, content: str, *, is_finished: bool = False) -> None:
-        """Give a message that stands for one that was never sent its words."""
+        """Replace the content of a message, such as an empty one that stands for a missing one."""
         self._execute(
             "UPDATE messages SET content = :content, date_created = :date_created,"
             " is_finished = :is_finished WHERE id = :id",
@@ -100,13 +110,13 @@ class Messages:
         )
 
     def set_aside(self, interview: InterviewKey, message: Message) -> None:
-        """Keep the message's words outside the interview, before they are overwritten in it."""
+        """Store a copy of the message outside the interview, before it is overwritten in it."""
         self._insert(interview, "aside", message.content, message.date_created, 0)
 
     def remember_key(
         self, interview: InterviewKey, idempotency_key: str, request: str, message_id: int
     ) -> None:
-        """Store which request came with the key, and which message it brought."""
+        """Store the request that came with the key, and the message that it stored."""
         self._execute(
             "INSERT INTO idempotency_keys"
             " (access_key, name, email, idempotency_key, request, message_id)"
@@ -120,7 +130,7 @@ class Messages:
         )
 
     def applicants(self, access_key: str) -> list[Applicant]:
-        """Return everyone with an interview under the access key, in the order of their first."""
+        """Return everyone with an interview under the access key, by their first messages."""
         rows = self._execute(
             "SELECT name, email, (name, email) IN ("
             f"SELECT name, email FROM messages WHERE {self._one_access_key} AND is_finished = 1)"
@@ -133,7 +143,7 @@ class Messages:
         ]
 
     def finished(self, access_key: str) -> list[Applicant]:
-        """Return everyone whose interview under the access key is finished, in that order."""
+        """Return everyone whose interview is finished, in the order in which they finished."""
         rows = self._execute(
             f"SELECT name, email FROM messages WHERE {self._one_access_key} AND is_finished = 1"
             " GROUP BY name, email ORDER BY MIN(id)",
@@ -143,13 +153,13 @@ class Messages:
 
 
 class TokenRevocations:
-    """How often the tokens of an interview were revoked; an interview is named by its digest."""
+    """Counts of the revocations of interviews' tokens; an interview is named by its digest."""
 
     def __init__(self, session: Session) -> None:
         self._execute = session.execute
 
     def count(self, interview: str) -> int:
-        """Return how often the interview's tokens were revoked."""
+        """Return the number of times that the interview's tokens were revoked."""
         row = self._execute(
             "SELECT revocations FROM token_revocations WHERE interview = :interview",
             {"interview": interview},

@@ -7,15 +7,15 @@ Role = Literal["system", "user"]
 
 
 class InterviewKey(NamedTuple):
-    """Which interview: one applicant under one access key."""
+    """The key of an interview: one applicant under one access key."""
 
     access_key: str
     name: str
     email: str
 
     def digest(self) -> str:
-        """Return what stands for the interview where nobody's name must be, in 64 characters."""
-        # None of the three can hold NUL, so that no two interviews look the same.
+        """Return 64 characters that name the interview where personal data must not appear."""
+        # None of the three can hold NUL, so that no two interviews have the same text.
         return sha256("\0".join(self).encode()).hexdigest()
 
 
@@ -31,11 +31,11 @@ class Message(NamedTuple):
     content: str
     date_created: str
     is_finished: int
-    """1 for what the interviewer closed the interview with, 0 for all else."""
+    """1 for the message that closed the interview, 0 for all others."""
 
 
 class Applicant(NamedTuple):
-    """Who was interviewed under an access key."""
+    """An applicant who was interviewed under an access key."""
 
     name: str
     email: str

@@ -29,6 +29,7 @@ from openai_api.rehearsal import Rehearsal
 from postgresql import PostgresServer, server_url
 from schemas import fresh_schema
 from server import Gunicorn
+from web.service import service
 
 logging.disable(logging.NOTSET)
 
@@ -121,7 +122,7 @@ def make_api(config: Config) -> Iterator[Callable[..., Api]]:
 
     yield make
     for app in apps:
-        app.extensions["interviews"].close()
+        service(app).close()
 
 
 @pytest.fixture

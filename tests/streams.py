@@ -1,4 +1,4 @@
-"""Replies as a client hears them that asks for events."""
+"""Replies as server-sent events, read by a client."""
 
 import json
 from collections.abc import Iterator
@@ -25,29 +25,29 @@ class Stream:
 
     def __init__(self, response: httpx2.Response) -> None:
         self.response = response
-        self.comments = 0
+        self.begins_with_comment: bool | None = None
         self._lines = response.iter_lines()
 
     def __iter__(self) -> Iterator[Event]:
         name = ""
         for line in self._lines:
+            if self.begins_with_comment is None:
+                self.begins_with_comment = line.startswith(":")
             field, _, value = line.partition(": ")
             if field == "event":
                 name = value
             elif field == "data":
                 yield Event(name, json.loads(value))
-            elif line.startswith(":"):
-                self.comments += 1
             else:
-                assert line == ""
+                assert line == "" or line.startswith(":")
 
     def next(self) -> Event:
         return next(iter(self))
 
 
 @dataclass(frozen=True)
-class Heard:
-    """All that a stream has said; without a stream, the status and the body."""
+class Received:
+    """All that a stream has sent; without a stream, the status and the body."""
 
     status: int
     deltas: list[str]
@@ -87,27 +87,27 @@ def starting(
         yield stream
 
 
-def heard(stream: Stream) -> Heard:
-    """All that is still to come, seen to be in order: deltas, and one event that is none."""
+def rest_of(stream: Stream) -> Received:
+    """Everything still to come, once it is seen to be deltas and then one event that is none."""
     if stream.response.headers["Content-Type"] == "application/json":
         stream.response.read()
-        return Heard(stream.response.status_code, [], Event("", stream.response.json()))
+        return Received(stream.response.status_code, [], Event("", stream.response.json()))
     assert stream.response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
     *deltas, last = list(stream)
     assert {event.name for event in deltas} <= {"delta"}
     assert last.name in ("done", "error")
-    return Heard(stream.response.status_code, [event.data["content"] for event in deltas], last)
+    return Received(stream.response.status_code, [event.data["content"] for event in deltas], last)
 
 
 def reply(
     server: Gunicorn, message: str = "Hello", applicant: Applicant = ANA, key: str = ""
-) -> Heard:
+) -> Received:
     with replying(server, message, applicant, key) as stream:
-        return heard(stream)
+        return rest_of(stream)
 
 
 def start(
     server: Gunicorn, applicant: Applicant = ANA, prompt: str = PROMPT, key: str = ""
-) -> Heard:
+) -> Received:
     with starting(server, applicant, prompt, key) as stream:
-        return heard(stream)
+        return rest_of(stream)

@@ -276,7 +276,7 @@ def test_the_documented_default_limits(api: Api) -> None:
         (b'{"name": 1e999}', 400),
         (b'{"name": ' + b"1" * 5000 + b"}", 400),
         (b"[" * 100_000, 400),
-        (b'{"a":' * 100_000, 400),
+        (b'{"a":' * 20_000, 400),
         (b'{"name": "\xff"}', 400),
         ('{"name": "Ana"}'.encode("utf-16"), 400),
         (b'{"name": "' + b"a" * 1_048_576 + b'"}', 413),

@@ -1,6 +1,8 @@
 """A copy of the database: consistent under load, checked, and never half a file."""
 
+import os
 import sqlite3
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,6 +79,17 @@ def test_a_large_copy_does_not_begin_again_when_something_is_written(
     assert back_up(database_path, tmp_path / "copy.db", write) == 2
     assert seen == sorted(seen)
     assert len(api.messages()) > 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has such modes")
+def test_a_copy_is_for_its_owner_alone(api: Api, database_path: Path, tmp_path: Path) -> None:
+    api.start()
+    before = os.umask(0)
+    try:
+        back_up(database_path, tmp_path / "copy.db", ignore)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
 
 
 def test_what_is_in_the_copys_place_is_left_alone(

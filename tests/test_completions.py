@@ -1,4 +1,4 @@
-"""What a provider answers, read by the letter of its format and of its mistakes."""
+"""A provider's responses, read by the letter of its format and of its mistakes."""
 
 import json
 
@@ -26,9 +26,9 @@ def test_events_are_read_however_they_are_cut(line_end: bytes, size: int) -> Non
     ]
     content = line_end.join(lines)
     parts = [content[start : start + size] for start in range(0, len(content), size)]
-    told: list[str] = []
-    assert streamed_answer(parts, told.append) == Answer("Grüße, 世界", {"prompt_tokens": 7})
-    assert told == ["Grüße, ", "世界"]
+    pieces: list[str] = []
+    assert streamed_answer(parts, pieces.append) == Answer("Grüße, 世界", {"prompt_tokens": 7})
+    assert pieces == ["Grüße, ", "世界"]
 
 
 def test_a_stream_may_end_without_its_last_event_once_the_model_has_finished() -> None:

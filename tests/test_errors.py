@@ -4,10 +4,12 @@ import logging
 
 import pytest
 
+from access.guard import everybody
 from app import create_app
 from config import Config
 from interviews.errors import Overloaded
 from web.error_handlers import event_of
+from web.service import service
 
 
 def test_an_unexpected_error_is_told_without_its_cause_and_logged_with_it(
@@ -16,6 +18,7 @@ def test_an_unexpected_error_is_told_without_its_cause_and_logged_with_it(
     app = create_app(config)
 
     @app.get("/broken/<name>")
+    @everybody
     def broken(name: str) -> str:
         raise RuntimeError("the cause")
 
@@ -27,7 +30,7 @@ def test_an_unexpected_error_is_told_without_its_cause_and_logged_with_it(
     assert "Ana" not in record.getMessage()
     assert record.exc_info is not None
     assert "the cause" in str(record.exc_info[1])
-    app.extensions["interviews"].close()
+    service(app).close()
 
 
 def test_what_nobody_has_foreseen_is_told_after_the_response_has_begun_too(

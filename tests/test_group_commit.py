@@ -1,8 +1,10 @@
-"""Group commit: whoever shares a transaction is told what became of it, and of it alone."""
+"""Group commit: each thread that shares a transaction learns the outcome of its own part."""
 
 import json
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,7 +33,7 @@ class Crowd:
         self.database = database
         with database.transaction():
             pass
-        (self.connection,) = database._idle
+        (self.connection,) = database._connections._idle
         self.statements: list[str] = []
         self.connection.set_trace_callback(self.statements.append)
         self.ended: list[Future[None]] = []
@@ -54,9 +56,9 @@ class Crowd:
     def turn(self) -> Iterator[None]:
         """Hold the turn to write, without a transaction that others could join."""
         threads = self.database._threads
-        assert threads._turn() is None
+        assert threads._wait_for_turn(time.monotonic()) is None
         yield
-        threads._end_turn()
+        threads._pass_on(None)
 
     def _write(self, body: Body) -> None:
         with self.database.transaction() as session:
@@ -192,6 +194,52 @@ def test_who_waits_too_long_is_told_and_forgotten(config: Config) -> None:
     crowd.write(say("A"), say("B"))
     assert crowd.stored() == ["A", "B"]
     crowd.database.close()
+
+
+class Interrupted(Exception):
+    """A signal's."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no such signals on Windows")
+def test_a_thread_that_a_signal_interrupts_while_it_waits_takes_no_turn_with_it(
+    crowd: Crowd,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    main, waiting = threading.main_thread().ident, crowd.database._threads._waiting
+    assert main is not None
+
+    def interrupt_once_it_waits() -> None:
+        while not waiting:
+            time.sleep(0.001)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    try:
+        with ThreadPoolExecutor() as pool, crowd.turn():
+            pool.submit(interrupt_once_it_waits)
+            with pytest.raises(Interrupted), crowd.database.transaction():
+                pass
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    crowd.write(say("A"), say("B"))
+    assert crowd.stored() == ["A", "B"]
+
+
+def test_a_turn_that_comes_as_the_time_is_up_is_passed_on(crowd: Crowd) -> None:
+    threads = crowd.database._threads
+    for _ in range(200):
+        with ThreadPoolExecutor() as pool:
+            with crowd.turn():
+                late = pool.submit(threads._wait_for_turn, time.monotonic() + 0.001)
+                while not threads._waiting:
+                    assert not late.done()
+                time.sleep(0.001)  # so that both may come first
+            if late.exception() is None:
+                threads._pass_on(late.result())
+    crowd.write(say("A"))[0].result()
+    assert crowd.stored() == ["A"]
 
 
 def test_a_transaction_that_cannot_begin_lets_the_next_one_try(crowd: Crowd) -> None:

@@ -1,9 +1,12 @@
 """Who may call what: every route with every kind of credential, and what a token opens."""
 
+import io
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,13 +17,15 @@ from werkzeug.test import TestResponse
 
 from access.api_keys import hash_of, new_key
 from access.applicant_tokens import SALT, ApplicantTokens
+from access.guard import Policy, policy_of
 from api import ANA, PROMPT, Api, Applicant
-from app import app
+from app import create_app
 from config import Config, load
-from contract import routes
+from contract import path_of, routes
 from db import InterviewKey, open_database
 from openai_api.rehearsal import SCRIPT, Rehearsal
 from server import Gunicorn
+from web.service import service
 
 PLAIN_KEY, HASHED_KEY = new_key(), new_key()
 SECRET, RETIRED_SECRET, FOREIGN_SECRET = "s" * 40, "r" * 40, "f" * 40
@@ -38,7 +43,7 @@ KEYS = ("right key", "right key as X-API-Key", "hashed key")
 TOKENS = ("token", "of a retired secret")
 OTHERS_TOKEN = "token of another"
 
-PUBLIC, RECRUITERS, INTERVIEW = "public", "recruiters", "interview"
+PUBLIC, RECRUITERS, INTERVIEW = Policy.EVERYBODY, Policy.KEY, Policy.KEY_OR_OWN_TOKEN
 
 # A row for each route: to whom it is open.
 ROUTES = {
@@ -169,9 +174,50 @@ def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
     return response
 
 
-def test_every_route_has_a_row() -> None:
-    found = {f"{method} {path}" for method, path in routes(app)}
-    assert found | {"GET /metrics"} == set(ROUTES)
+def test_every_route_has_a_row_and_declares_what_it_says(config: Config) -> None:
+    app = create_app(replace(config, metrics=True))
+    assert {f"{method} {path}" for method, path in routes(app)} == set(ROUTES)
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            declared = policy_of(app.view_functions[rule.endpoint])
+            assert declared is ROUTES[f"{method} {path_of(rule)}"], rule.endpoint
+    service(app).close()
+
+
+@pytest.mark.parametrize("keys", [(), (hash_of(PLAIN_KEY),)], ids=["open", "with keys"])
+def test_a_route_that_declares_nothing_serves_nobody(
+    config: Config, caplog: pytest.LogCaptureFixture, keys: tuple[bytes, ...]
+) -> None:
+    app = create_app(replace(config, api_keys=keys))
+
+    @app.get("/forgotten")
+    def forgotten() -> str:
+        return "secret"
+
+    answer = app.test_client().get("/forgotten", headers=key(PLAIN_KEY))
+    assert (answer.status_code, answer.get_json()) == (500, {"error": "Internal server error"})
+    assert "The view of forgotten declares no access policy." in caplog.text
+    service(app).close()
+
+
+class Unread(io.RawIOBase):
+    """A body that must not be read."""
+
+    def readinto(self, _: Any) -> int:
+        raise AssertionError("The body was read.")
+
+
+@pytest.mark.parametrize("kind", ["none", "wrong key", "expired", "tampered", "revoked"])
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith("POST")])
+def test_no_body_is_read_before_the_credential_is_checked(
+    keyed: Api, route: str, kind: str
+) -> None:
+    answer = keyed.raw(
+        *route.split(" "),
+        headers={**credential(keyed, kind), "Content-Type": "application/json"},
+        environ_overrides={"wsgi.input": Unread(), "CONTENT_LENGTH": "100"},
+    )
+    assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("kind", CREDENTIALS)
@@ -234,6 +280,26 @@ def test_a_tokens_holder_holds_the_interview_and_does_not_read_the_prompt(keyed:
     assert said(keyed, ANA) == [PROMPT, *told]
     status = call(keyed, "GET", f"/interview_status/{ANA.path}", None, headers)
     assert status.body == {"status": "started"}
+
+
+def test_a_tokens_holder_reads_no_copy_of_the_prompt_either(
+    keyed: Api, database_path: Path
+) -> None:
+    """As the service before this one may still write it twice: two starts at once."""
+    noor = ANA.named("Noor")
+    rows = [*[("system", PROMPT)] * 2, ("system", "Welcome."), ("user", "Hi."), ("system", PROMPT)]
+    with sqlite3.connect(database_path) as connection:
+        connection.executemany(
+            "INSERT INTO messages (role, content, date_created, access_key, name, email)"
+            " VALUES (?, ?, '2025-04-06 12:00:00', ?, ?, ?)",
+            [(*row, *noor.fields.values()) for row in rows],
+        )
+    connection.close()
+    headers = key(token_for(keyed, noor))
+    answer = call(keyed, "GET", f"/get_messages/{noor.path}", None, headers)
+    assert [(message["role"], message["content"]) for message in answer.body["messages"]] == [
+        *(("system", ""), ("system", "Welcome."), ("user", "Hi."), ("system", "")),
+    ]
 
 
 def test_a_token_may_be_issued_before_the_interview_starts(keyed: Api) -> None:

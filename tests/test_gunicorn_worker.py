@@ -23,6 +23,7 @@ from app import create_app
 from config import Config
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from server import APP_FOLDER, Gunicorn, free_port
+from web.service import service
 
 MakeServer = Callable[..., Gunicorn]
 
@@ -208,7 +209,8 @@ def test_a_service_whose_database_fails_is_alive_but_not_ready(config: Config) -
     app = create_app(config)
     api = over_flask(app.test_client())
     assert api.get("/readyz").status == 200
-    (connection,) = app.extensions["database"]._idle
+    database: Any = service(app).database
+    (connection,) = database._connections._idle
     connection.execute("PRAGMA query_only = ON")
     answer = api.get("/readyz")
     assert answer.status == 503
@@ -216,7 +218,7 @@ def test_a_service_whose_database_fails_is_alive_but_not_ready(config: Config) -
     assert api.get("/healthz").status == 200
     # It has recovered by itself.
     assert api.get("/readyz").status == 200
-    app.extensions["interviews"].close()
+    service(app).close()
 
 
 def test_a_request_id_is_kept_if_it_is_sane_and_made_otherwise(api: Api) -> None:

@@ -8,12 +8,14 @@ import socket
 import zlib
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from hashlib import sha256
 from http.client import HTTPResponse
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +34,7 @@ from db import InterviewKey
 from openai_api.rehearsal import SCRIPT, Rehearsal
 from server import Gunicorn
 from storage.sqlite.driver import sqlite3
+from web.bodies import bytes_for
 from web.openapi import description
 
 pytestmark = pytest.mark.both_databases
@@ -42,6 +45,7 @@ WITH_KEYS = {"api_keys": (hash_of(KEY),), "secret_key": (SECRET,)}
 
 MALLORY = ANA.named("Mallory")
 JSON = {"Content-Type": "application/json"}
+MEGABYTE = 1_048_576  # as much as a body may have
 
 # For each endpoint a body that is in order, for the attacks to spoil. If it were taken, a start
 # would show as an applicant beside the bystander, and all else in the bystander's own interview.
@@ -97,14 +101,21 @@ class Attack:
         return f"{self.name}: {self.method} {self.target[:60]}"
 
 
+def largest(path: str) -> int:
+    """Bytes of a body of the endpoint at most."""
+    texts = {"/start_interview": 100_000, "/reply": 10_000}
+    return min(MEGABYTE, bytes_for(3 * 320 + texts.get(path, 0)))
+
+
 def post(name: str, path: str, body: bytes, *statuses: int, **headers: str) -> Attack:
+    """A POST that is refused with these statuses, or with the usual one."""
+    statuses = statuses or ((413,) if len(body) > largest(path) else (400,))
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Attack(name, "POST", path, statuses or (400,), body, {**JSON, **named})
+    return Attack(name, "POST", path, statuses, body, {**JSON, **named})
 
 
 # --- The list ---
 
-MEGABYTE = 1_048_576  # as much as a body may have
 
 NO_TEXTS: dict[str, Any] = {
     "null": None,
@@ -618,6 +629,34 @@ def test_the_real_server_refuses_it_all_in_bounded_memory(
     log = server.log.read_text()
     assert "Traceback" not in log
     assert "María" not in log
+
+
+@pytest.mark.parametrize("size", [MEGABYTE - 100, 130_000])
+def test_many_bodies_of_small_values_at_once_take_little_memory(
+    make_server: Callable[..., Gunicorn],
+    database_path: Path,  # on SQLite alone: none of it reaches the database
+    size: int,
+) -> None:
+    clients = 60
+    threads = {"WEB_CONCURRENCY": "1", "WORKER_THREADS": str(clients + 4)}
+    server = make_server(**threads, API_KEYS=KEY, SECRET_KEY=SECRET).start()
+    with server.api() as api:
+        token, _ = tokens_of(with_key(api))
+    body = b"[" + b"{}," * (size // 3 - 1) + b"{}]"
+    headers = {**JSON, "Authorization": f"Bearer {token}"}
+    sent = post("small values", "/reply", body, **headers)
+    together = Barrier(clients)
+    (worker,) = server.workers()
+    before = memory(worker, "VmRSS")
+
+    def attack(_: int) -> None:
+        together.wait()
+        sent.look_at(exchange(server, sent.raw()))
+
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(attack, range(clients)))
+    # What was built of them would take a hundred megabytes and more.
+    assert memory(worker, "VmHWM") - before < 30 * MEGABYTE
 
 
 # --- Credentials ---

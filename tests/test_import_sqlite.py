@@ -19,6 +19,7 @@ from postgresql import server_url
 from schemas import fresh_schema
 from server import run_command
 from test_sqlite_schema import OLD_TABLE
+from web.service import service
 
 KEYED: dict[str, Any] = {"api_keys": (hash_of("key"),), "secret_key": ("s" * 32,)}
 LONG = Applicant("😀" * 320, "Ana 😀" + "ä" * 300, "😀" * 320)
@@ -180,7 +181,7 @@ def test_an_old_file_is_put_in_order_on_the_way_and_stays_as_it_is(
 def test_thousands_of_interviews_need_no_more_locks_than_a_server_has(
     config: Config, target: Config, on_target: Callable[..., Api], database_path: Path
 ) -> None:
-    create_app(config).extensions["interviews"].close()
+    service(create_app(config)).close()
     with sqlite3.connect(database_path) as connection:
         connection.executemany(
             "INSERT INTO messages (content, date_created, role, access_key, name, email)"

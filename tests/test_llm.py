@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from config import Config
+from config import Config, Model
 from conftest import API_KEY
 from llm import LLM, ChatMessage, LLMError
+from openai_api.deadline import MAX_RESPONSE_BYTES
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 
 CONVERSATION: list[ChatMessage] = [{"role": "system", "content": "You interview Ana-Secret."}]
@@ -47,11 +48,11 @@ def failure(llm: LLM, seconds: float = 30) -> LLMError:
 
 def ask_for_pieces(llm: LLM, seconds: float = 30) -> tuple[list[str], str | LLMError]:
     """The pieces, and the answer or why there is none."""
-    told: list[str] = []
+    pieces: list[str] = []
     try:
-        return told, llm.answer(CONVERSATION, time.monotonic() + seconds, told.append)
+        return pieces, llm.answer(CONVERSATION, time.monotonic() + seconds, pieces.append)
     except LLMError as error:
-        return told, error
+        return pieces, error
 
 
 def test_the_whole_answer_is_returned(make_llm: Callable[..., LLM]) -> None:
@@ -93,7 +94,7 @@ def test_what_another_try_cannot_mend_is_asked_once_and_is_no_answer(
     kind: str,
 ) -> None:
     rehearsal.misbehave(fault)
-    llm = make_llm()
+    llm = make_llm(openai_model=(Model("only"),))
     assert failure(llm).kind == kind
     assert len(rehearsal.requests) == 1
     assert kind in caplog.text
@@ -167,7 +168,7 @@ def test_the_next_model_is_asked_when_one_does_not_exist_any_more(
     make_llm: Callable[..., LLM], rehearsal: Rehearsal
 ) -> None:
     rehearsal.gone = {"old", "older"}
-    llm = make_llm(openai_model=("older", "old", "new"))
+    llm = make_llm(openai_model=(Model("older"), Model("old"), Model("new")))
     for _ in range(2):
         assert ask(llm) == SCRIPT[0]
     # What is gone is not asked again.
@@ -176,10 +177,42 @@ def test_the_next_model_is_asked_when_one_does_not_exist_any_more(
     assert failure(llm).kind == "no_such_model"
 
 
+def test_each_model_is_asked_with_its_own_parameters_alone(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal
+) -> None:
+    rehearsal.gone = {"old"}
+    parameters: dict[str, str | float] = {"reasoning_effort": "none", "temperature": 0.5, "seed": 7}
+    llm = make_llm(openai_model=(Model("old"), Model("new", parameters)))
+    ask(llm)
+    old, new = rehearsal.requests
+    assert old == {"model": "old", "messages": CONVERSATION}
+    assert new == {"model": "new", "messages": CONVERSATION, **parameters}
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_response_without_end_is_no_answer_and_asked_for_once(
+    make_llm: Callable[..., LLM], rehearsal: Rehearsal, status: int, is_streamed: bool
+) -> None:
+    size = MAX_RESPONSE_BYTES + 1
+    llm = make_llm()
+    faults = [Behaviour(status=status, body="{" + " " * size)]
+    if status == 200:
+        faults.append(Behaviour(message={"content": "a" * size}))
+    for fault in faults:
+        rehearsal.requests.clear()
+        rehearsal.misbehave(fault)
+        error = ask_for_pieces(llm)[1] if is_streamed else failure(llm)
+        assert isinstance(error, LLMError)
+        assert (error.kind, error.detail) == ("bad_answer", "ResponseTooLong")
+        assert len(rehearsal.requests) == 1
+    assert ask(llm) == SCRIPT[0]
+
+
 def test_only_a_missing_model_is_a_reason_for_the_next(
     make_llm: Callable[..., LLM], rehearsal: Rehearsal
 ) -> None:
-    llm = make_llm(openai_model=("first", "second"))
+    llm = make_llm(openai_model=(Model("first"), Model("second")))
     gateway = Behaviour(
         status=404, body="<h1>Not found</h1>", headers={"Content-Type": "text/html"}
     )
@@ -193,7 +226,7 @@ def test_only_a_missing_model_is_a_reason_for_the_next(
 def test_a_model_is_given_up_only_if_the_provider_is_sure(
     make_llm: Callable[..., LLM], rehearsal: Rehearsal
 ) -> None:
-    llm = make_llm(openai_model=("first", "second"))
+    llm = make_llm(openai_model=(Model("first"), Model("second")))
     rehearsal.misbehave(Behaviour(status=404, error=("not_found", None)))
     ask(llm)
     ask(llm)
@@ -201,16 +234,16 @@ def test_a_model_is_given_up_only_if_the_provider_is_sure(
 
 
 class TestStream:
-    def test_the_pieces_are_told_and_their_sum_returned(
+    def test_the_pieces_are_emitted_and_their_sum_returned(
         self, make_llm: Callable[..., LLM], rehearsal: Rehearsal
     ) -> None:
-        told, answer = ask_for_pieces(make_llm())
-        assert "".join(told) == answer == SCRIPT[0]
-        assert len(told) > 10
+        pieces, answer = ask_for_pieces(make_llm())
+        assert "".join(pieces) == answer == SCRIPT[0]
+        assert len(pieces) > 10
         assert rehearsal.requests[0]["stream"] is True
 
     @pytest.mark.parametrize(
-        ("fault", "kind", "pieces"),
+        ("fault", "kind", "count"),
         [
             ("broken_json", "bad_answer", 0),
             ("html", "bad_answer", 0),
@@ -241,13 +274,13 @@ class TestStream:
         rehearsal: Rehearsal,
         fault: str,
         kind: str,
-        pieces: int,
+        count: int,
     ) -> None:
         rehearsal.misbehave(fault)
         llm = make_llm()
-        told, error = ask_for_pieces(llm)
+        pieces, error = ask_for_pieces(llm)
         assert isinstance(error, LLMError)
-        assert (error.kind, len(told)) == (kind, pieces)
+        assert (error.kind, len(pieces)) == (kind, count)
         assert len(rehearsal.requests) == 1
         assert ask_for_pieces(llm)[1] == SCRIPT[0]
 
@@ -256,15 +289,15 @@ class TestStream:
         self, make_llm: Callable[..., LLM], rehearsal: Rehearsal, fault: str | Behaviour
     ) -> None:
         rehearsal.misbehave(fault)
-        told, answer = ask_for_pieces(make_llm())
-        assert "".join(told) == answer == SCRIPT[0]
+        pieces, answer = ask_for_pieces(make_llm())
+        assert "".join(pieces) == answer == SCRIPT[0]
         assert len(rehearsal.requests) == 2
 
     def test_the_next_model_is_asked_when_one_does_not_exist_any_more(
         self, make_llm: Callable[..., LLM], rehearsal: Rehearsal
     ) -> None:
         rehearsal.gone = {"old"}
-        assert ask_for_pieces(make_llm(openai_model=("old", "new")))[1] == SCRIPT[0]
+        assert ask_for_pieces(make_llm(openai_model=(Model("old"), Model("new"))))[1] == SCRIPT[0]
 
     @pytest.mark.parametrize("fault", ["silence", "silent_stream", Behaviour(pace=0.1)])
     def test_the_deadline_bounds_the_whole_stream(

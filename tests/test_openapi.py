@@ -22,6 +22,7 @@ from config import APP_FOLDER, Config
 from contract import DOCUMENT, METHODS, operations, resolved, response, routes
 from openai_api.rehearsal import FAULTS, Rehearsal
 from server import Gunicorn
+from web.service import service
 
 KEY = "a-recruiters-key"
 AUTHORIZED = {"X-API-Key": KEY}
@@ -74,7 +75,7 @@ class Service:
             path = path.replace(part, arguments.pop(part, value))
         arguments = {"headers": AUTHORIZED, **arguments}
         answer = app.test_client().open(path, method=method, **arguments)
-        app.extensions["interviews"].close()
+        service(app).close()
         return answer
 
     def _started(self) -> None:

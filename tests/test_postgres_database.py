@@ -12,18 +12,19 @@ import pytest
 from api import ANA, PROMPT, Api
 from config import Config
 from conversations import conversing, go_on, told_of
-from db import Database, InterviewKey, Messages, Session, open_database
+from db import Database, InterviewKey, Messages, Session, TokenRevocations, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from postgresql import PostgresServer
-from proxy import Proxy
+from proxy import Loss, Proxy
 from server import Gunicorn
-from storage.errors import DatabaseUnavailable
-from storage.postgres.database import ONE_ACCESS_KEY, ONE_INTERVIEW, translated
+from storage.errors import CommitUnknown, DatabaseUnavailable
+from storage.postgres.database import ONE_ACCESS_KEY, ONE_INTERVIEW, WRITE, translated
 from storage.postgres.schema import hash_of_interview
 
 KEY = InterviewKey(*ANA.fields.values())
 MakeApi = Callable[..., Api]
 SECRET = "word-of-the-tests"
+XID = "SELECT CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)"
 
 
 @pytest.fixture
@@ -40,6 +41,27 @@ def database(config: Config) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture
+def forgetful(server: PostgresServer) -> Iterator[PostgresServer]:
+    """A server that syncs only when it must."""
+    server.reload(wal_writer_delay="10s")
+    server.restart("fast")  # as it wakes up for the first commit after a pause
+    yield server
+    server.reload(wal_writer_delay="200ms")
+
+
+@pytest.fixture
+def proxy(server: PostgresServer) -> Iterator[Proxy]:
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxied_url(database_url: str, server: PostgresServer, proxy: Proxy) -> str:
+    """The test's database, reached over a network that may fail."""
+    return database_url.replace(f":{server.port}/", f":{proxy.port}/")
+
+
 def lock(connection: psycopg.Connection, interview: InterviewKey) -> None:
     """Hold an interview's lock until the transaction ends."""
     expression = hash_of_interview(":")
@@ -50,21 +72,20 @@ def lock(connection: psycopg.Connection, interview: InterviewKey) -> None:
 
 class TestCost:
     @pytest.mark.parametrize("key", ["", "k"])
-    def test_a_reply_takes_two_commits_and_six_round_trips(
-        self, make_api: MakeApi, database_url: str, server: PostgresServer, key: str
+    def test_a_reply_takes_two_commits_and_five_round_trips(
+        self, make_api: MakeApi, proxied_url: str, proxy: Proxy, key: str
     ) -> None:
-        with Proxy(server.port) as proxy:
-            api = make_api(database_url=database_url.replace(str(server.port), str(proxy.port)))
-            api.start()
-            assert api.reply("One").status == 200
-            before = proxy.seen()
-            assert api.reply("Two", key=key).status == 200
-            cost = proxy.seen() - before
-            before = proxy.seen()
-            api.messages()
-            read = proxy.seen() - before
+        api = make_api(database_url=proxied_url)
+        api.start()
+        assert api.reply("One").status == 200
+        before = proxy.seen()
+        assert api.reply("Two", key=key).status == 200
+        cost = proxy.seen() - before
+        before = proxy.seen()
+        api.messages()
+        read = proxy.seen() - before
         print(f"A reply: {cost}; a reading: {read}")
-        assert (cost["commits"], cost["round trips"]) == (2, 6)
+        assert (cost["commits"], cost["round trips"]) == (2, 5)
         assert cost["statements"] <= 12
         assert (read["commits"], read["round trips"]) == (0, 1)
 
@@ -273,6 +294,31 @@ class TestFailure:
         assert api.reply("Hello").status == 200
         assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
 
+    def test_the_checks_of_several_processes_do_not_wait_for_each_other(
+        self, make_api: MakeApi, admin: psycopg.Connection
+    ) -> None:
+        api = make_api(database_lock_timeout=0.3)
+        with admin.transaction():  # a process whose check takes its time
+            admin.execute(WRITE)
+            assert api.get("/readyz").status == 200
+
+    def test_the_checks_of_a_process_take_one_place_of_the_pool(
+        self, make_api: MakeApi, admin: psycopg.Connection, server: PostgresServer
+    ) -> None:
+        api = make_api(database_pool_size=2)
+        api.start()
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        with ThreadPoolExecutor(8) as pool:
+            with admin.transaction():
+                admin.execute("LOCK TABLE schema_version")
+                checks = [pool.submit(api.get, "/readyz") for _ in range(8)]
+                while not server.execute(waiting):
+                    assert not any(check.done() for check in checks)
+                    time.sleep(0.01)
+                assert api.reply("Hello").status == 200
+                assert len(server.execute(waiting)) == 1
+            assert {check.result().status for check in checks} == {200}
+
     def test_a_server_that_may_only_be_read_is_503_and_recovers(
         self, api: Api, server: PostgresServer
     ) -> None:
@@ -305,14 +351,6 @@ class TestFailure:
         finally:
             server.execute("ALTER ROLE tukma RESET synchronous_commit")
 
-    @pytest.fixture
-    def forgetful(self, server: PostgresServer) -> Iterator[PostgresServer]:
-        """A server that syncs only when it must."""
-        server.reload(wal_writer_delay="10s")
-        server.restart("fast")  # as it wakes up for the first commit after a pause
-        yield server
-        server.reload(wal_writer_delay="200ms")
-
     def test_a_message_is_synced_before_it_is_told_that_the_model_failed(
         self, api: Api, forgetful: PostgresServer, rehearsal: Rehearsal
     ) -> None:
@@ -333,6 +371,156 @@ class TestFailure:
         with database.transaction(KEY) as session:
             messages = Messages(session)
             messages.add(KEY, "user", "Hello")
+
+
+ERROR = "The database is not available (the connection to it broke). "
+NOT_STORED = ERROR + "What was stored before is kept. Please try again."
+NOT_KNOWN = (
+    ERROR + "Whether this request was stored is not known; please send it again with the same"
+    " Idempotency-Key."
+)
+
+
+class TestLostCommit:
+    """A connection that breaks while a COMMIT is under way: its outcome is asked for."""
+
+    @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+    @pytest.mark.parametrize("commit", [0, 1], ids=["message", "answer"])
+    def test_a_reply_whose_commit_is_not_acknowledged_is_answered_and_is_one_turn(
+        self,
+        make_api: MakeApi,
+        proxied_url: str,
+        proxy: Proxy,
+        rehearsal: Rehearsal,
+        streamed: bool,
+        commit: int,
+    ) -> None:
+        api = make_api(database_url=proxied_url)
+        api.start()
+        proxy.lose_commit(Loss.ANSWER, after=commit)
+        if streamed:
+            assert streamed_reply(api, "Hello").endswith(
+                f'event: done\ndata: {{"system":"{SCRIPT[1]}"}}\n\n'
+            )
+        else:
+            assert api.reply("Hello").body == {"system": SCRIPT[1]}
+        assert proxy.lost.is_set()
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+        assert len(rehearsal.requests) == 2
+
+    def test_a_start_whose_commit_is_not_acknowledged_is_answered(
+        self, make_api: MakeApi, proxied_url: str, proxy: Proxy
+    ) -> None:
+        api = make_api(database_url=proxied_url)
+        proxy.lose_commit(Loss.ANSWER)
+        assert api.start().body["system"] == SCRIPT[0]
+        assert api.said() == [PROMPT, SCRIPT[0]]
+
+    def test_a_commit_that_is_still_under_way_is_waited_for(
+        self, make_api: MakeApi, proxied_url: str, proxy: Proxy, server: PostgresServer
+    ) -> None:
+        api = make_api(database_url=proxied_url)
+        api.start()
+        proxy.lose_commit(Loss.LATE, after=1)
+        with ThreadPoolExecutor() as pool:
+            reply = pool.submit(api.reply, "Hello")
+            assert proxy.lost.wait(10)
+            asking = (
+                "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_xact_status%' AND pid <> "
+            )
+            while not server.execute(asking + "pg_backend_pid()"):
+                assert not reply.done()
+                time.sleep(0.01)
+            proxy.release.set()
+            assert reply.result().body == {"system": SCRIPT[1]}
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+
+    def test_a_commit_that_never_arrived_is_503_and_nothing_is_stored(
+        self, make_api: MakeApi, proxied_url: str, proxy: Proxy
+    ) -> None:
+        api = make_api(database_url=proxied_url)
+        api.start()
+        proxy.lose_commit(Loss.BEFORE)
+        answer = api.reply("Hello")
+        assert (answer.status, answer.body) == (503, {"error": NOT_STORED})
+        assert api.said() == [PROMPT, SCRIPT[0]]
+        assert api.reply("Hello").status == 200
+
+    @pytest.mark.parametrize("commit", [0, 1], ids=["message", "answer"])
+    def test_where_the_outcome_cannot_be_known_the_503_does_not_claim_it(
+        self, make_api: MakeApi, proxied_url: str, proxy: Proxy, rehearsal: Rehearsal, commit: int
+    ) -> None:
+        api = make_api(database_url=proxied_url, database_lock_timeout=0.3)
+        api.start()
+        proxy.lose_commit(Loss.ANSWER, after=commit, then_refuse=True)
+        answer = api.reply("Hello", key="k")
+        assert (answer.status, answer.body) == (503, {"error": NOT_KNOWN})
+        proxy.accept_again()
+        until_it_answers(api)
+        assert api.reply("Hello", key="k").body == {"system": SCRIPT[1]}
+        assert api.said() == [PROMPT, SCRIPT[0], "Hello", SCRIPT[1]]
+        assert len(rehearsal.requests) == 2
+
+    def test_a_stream_whose_outcome_cannot_be_known_ends_with_that_error(
+        self, make_api: MakeApi, proxied_url: str, proxy: Proxy
+    ) -> None:
+        api = make_api(database_url=proxied_url, database_lock_timeout=0.3)
+        api.start()
+        proxy.lose_commit(Loss.ANSWER, after=1, then_refuse=True)
+        assert streamed_reply(api, "Hello").endswith(
+            f'event: error\ndata: {{"error":"{NOT_KNOWN}"}}\n\n'
+        )
+
+    def test_a_commit_that_stays_under_way_is_not_waited_for_without_end(
+        self, make_api: MakeApi, proxied_url: str, proxy: Proxy
+    ) -> None:
+        api = make_api(database_url=proxied_url, database_lock_timeout=0.3)
+        api.start()
+        proxy.lose_commit(Loss.LATE)
+        assert api.reply("Hello").body == {"error": NOT_KNOWN}
+        proxy.release.set()
+
+    def test_a_transaction_that_reads_nothing_is_asked_for_as_well(
+        self, config: Config, proxied_url: str, proxy: Proxy
+    ) -> None:
+        database = open_database(replace(config, database_url=proxied_url))
+        proxy.lose_commit(Loss.ANSWER)
+        with database.transaction() as session:
+            TokenRevocations(session).add("one")
+        assert proxy.lost.is_set()
+        with database.reading() as session:
+            assert TokenRevocations(session).count("one") == 1
+        database.close()
+
+    def test_the_same_number_given_again_after_a_crash_is_not_taken_for_the_commit(
+        self, database: Database, forgetful: PostgresServer, admin: psycopg.Connection
+    ) -> None:
+        """A server that crashes forgets the transactions that it has not synced."""
+        with pytest.raises(CommitUnknown), database.transaction(KEY) as session:
+            Messages(session).add(KEY, "user", "Never")
+            (number,) = session.execute(XID, {}).fetchone()  # type: ignore[misc]
+            forgetful.restart("immediate")
+            with psycopg.connect(forgetful.admin_url, autocommit=True) as other:
+                newest = 0
+                while newest < number:
+                    ((newest,),) = other.execute(XID)
+                assert newest == number
+        with database.reading() as session:
+            assert Messages(session).of(KEY) == []
+
+    def test_a_reading_session_takes_no_transaction_number(self, database: Database) -> None:
+        """The numbers are finite, and PostgreSQL must freeze rows before they come round."""
+        with database.reading() as session:
+            rows = session.execute("SELECT pg_current_xact_id_if_assigned()", {})
+            assert rows.fetchone() == (None,)
+
+
+def streamed_reply(api: Api, message: str) -> str:
+    """Return the events of a reply."""
+    headers = {"Accept": "text/event-stream"}
+    response = api.raw("POST", "/reply", json={**ANA.fields, "message": message}, headers=headers)
+    text: str = response.text
+    return text
 
 
 def until_it_answers(api: Api) -> None:

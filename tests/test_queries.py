@@ -1,4 +1,4 @@
-"""What is stored comes back as it was, from both databases alike."""
+"""Both databases return what was stored, as it was stored."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

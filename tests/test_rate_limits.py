@@ -1,5 +1,6 @@
 """How much there may be: counted in memory, in a real Redis, and while that is gone."""
 
+import io
 import os
 import shutil
 import signal
@@ -8,17 +9,22 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from random import randrange
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from access.api_keys import hash_of
+from access.rate_limits import network_of
 from api import ANA, PROMPT, Answer, Api, Applicant
 from openai_api.rehearsal import Rehearsal
 from server import Gunicorn, free_port
 
 REDIS_URL = os.environ.get("TEST_REDIS_URL")
 KEY = "a-recruiters-key"
+AUTHORIZED = {"X-API-Key": KEY}
+WITH_KEYS: dict[str, Any] = {"api_keys": (hash_of(KEY),), "secret_key": ("s" * 32,)}
 MakeApi = Callable[..., Api]
 
 
@@ -102,6 +108,123 @@ def test_wrong_keys_are_limited_by_address_and_right_ones_never(counted: MakeApi
         assert get("wrong", other).status == 401
 
 
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:5678", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::FFFF:c000:201", "192.0.2.1"),
+        ("[::ffff:192.0.2.1]:5678", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("[2001:db8::1]", "2001:db8::/64"),
+        ("[2001:db8::1]:80", "2001:db8::/64"),
+        ("2001:db8:0:0:1:2:3:4", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_a_clients_network_is_the_same_however_its_address_is_written(
+    address: str, network: str
+) -> None:
+    assert network_of(address) == network
+
+
+def test_an_address_that_is_none_is_a_network_of_its_own() -> None:
+    odd = ("", "unknown", "_hidden", "1.2.3.4.5:80", "[]:80", "[none]:80", "192.0.2.256", "::g")
+    networks = {network_of(address) for address in odd}
+    assert len(networks) == len(odd)
+    assert not any(address and address in network for address in odd for network in networks)
+
+
+def test_clients_behind_a_proxy_are_counted_each_by_itself(counted: MakeApi) -> None:
+    api = counted(limit_wrong_keys="2/minute", api_keys=(hash_of(KEY),), trusted_proxies=1)
+    one, other = (f"198.18.{randrange(256)}.{randrange(256)}" for _ in range(2))
+
+    def guess(address: str) -> int:
+        headers = {"X-Forwarded-For": address, "X-API-Key": "wrong"}
+        return api.send("GET", "/get_applicants/job", headers=headers).status
+
+    assert [guess(f"::ffff:{one}") for _ in range(3)] == [401, 401, 429]
+    assert guess(f"::ffff:{other}") == 401
+    # A proxy may write the port, which is another for each connection.
+    assert [guess(f"{one}:{port}") for port in (5678, 5679)] == [429, 429]
+    assert [guess(f"{other}:{port}") for port in (5678, 5679)] == [401, 429]
+
+
+def from_address(api: Api, address: str, path: str, body: object, **headers: str) -> Answer:
+    return api.send("POST", path, json=body, headers={"X-Forwarded-For": address, **headers})
+
+
+def any_address() -> str:
+    return f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}::1"
+
+
+def test_bad_requests_are_limited_by_address_and_good_ones_never(
+    counted: MakeApi, ana: Applicant
+) -> None:
+    api = counted(limit_bad_requests="3/minute", trusted_proxies=1)
+    address = any_address()
+    start = {**ana.fields, "prompt": PROMPT}
+    assert from_address(api, address, "/start_interview", start).status == 200
+    # A second start is refused with 400, but it makes sense: a page may ask again and again.
+    for _ in range(5):
+        assert from_address(api, address, "/start_interview", start).status == 400
+    bad: list[object] = [{}, [], {**ana.fields, "message": 5}]
+    assert [from_address(api, address, "/reply", body).status for body in bad] == [400] * 3
+    assert_limited(from_address(api, address, "/reply", {}), 3, "Too many bad requests.")
+    path = "/get_applicants/%00"
+    answer = api.send("GET", path, headers={"X-Forwarded-For": address})
+    assert_limited(answer, 3, "Too many bad requests.")
+    good = {**ana.fields, "message": "Hello"}
+    assert from_address(api, address, "/reply", good).status == 200
+    assert from_address(api, any_address(), "/reply", {}).status == 400
+
+
+def test_bad_requests_with_a_key_are_not_counted(counted: MakeApi, ana: Applicant) -> None:
+    api = counted(limit_bad_requests="1/minute", trusted_proxies=1, **WITH_KEYS)
+    address = any_address()
+    statuses = [from_address(api, address, "/reply", {}, **AUTHORIZED).status for _ in range(4)]
+    assert statuses == [400] * 4
+
+
+def test_bad_requests_with_a_token_stop_its_holder_before_the_body_is_read_and_nobody_else(
+    counted: MakeApi, ana: Applicant
+) -> None:
+    api = counted(limit_bad_requests="2/minute", trusted_proxies=1, **WITH_KEYS)
+    address = any_address()
+    mei = ana.named("Mei")
+    tokens = {}
+    for person in (ana, mei):
+        start = {**person.fields, "prompt": PROMPT}
+        assert from_address(api, address, "/start_interview", start, **AUTHORIZED).status == 200
+        issued = from_address(api, address, "/applicant_token", person.fields, **AUTHORIZED)
+        tokens[person] = {"Authorization": f"Bearer {issued.body['token']}"}
+    assert [from_address(api, address, "/reply", [], **tokens[ana]).status for _ in "ab"] == [
+        400
+    ] * 2
+    # Wherever the token is used.
+    answer = from_address(api, any_address(), "/reply", [], **tokens[ana])
+    assert_limited(answer, 2, "Too many bad requests.")
+    stopped = api.raw(
+        "POST",
+        "/reply",
+        headers={**tokens[ana], "Content-Type": "application/json"},
+        environ_overrides={"wsgi.input": Unread(), "CONTENT_LENGTH": "100"},
+    )
+    assert stopped.status_code == 429
+    path = f"/get_messages/{ana.path}"
+    assert api.send("GET", path, headers=tokens[ana]).status == 200
+    good = {**mei.fields, "message": "Hello"}
+    assert from_address(api, address, "/reply", good, **tokens[mei]).status == 200
+
+
+class Unread(io.RawIOBase):
+    """A body that must not be read."""
+
+    def readinto(self, _: Any) -> int:
+        raise AssertionError("The body was read.")
+
+
 def test_an_expired_token_is_no_wrong_key(counted: MakeApi, ana: Applicant) -> None:
     api = counted(limit_wrong_keys="1/minute", api_keys=(hash_of(KEY),), secret_key=("s" * 32,))
     answer = api.send(
@@ -126,7 +249,9 @@ def test_a_limit_ends_with_its_time(counted: MakeApi, ana: Applicant) -> None:
     assert answer.status == 200
 
 
-def test_bad_input_and_reading_count_for_nothing(counted: MakeApi, ana: Applicant) -> None:
+def test_bad_input_and_reading_count_for_no_reply_and_no_start(
+    counted: MakeApi, ana: Applicant
+) -> None:
     api = counted(limit_replies="1/minute", limit_starts="1/minute")
     for _ in range(3):
         assert api.start(ana, prompt=" ").status == 400
@@ -215,11 +340,11 @@ def test_while_redis_is_gone_memory_counts_and_nothing_fails(
     # It is gone now, and what it has counted with it.
     assert [api.start(ANA.named(name)).status for name in "de"] == [200, 200]
     assert_limited(api.start(ANA.named("f")), 2, "starts")
-    assert "falling back to in-memory" in caplog.text
+    assert "rate limits are counted in memory" in caplog.text
     with redis_server(port):
         mei = Applicant("job-3")
         deadline = time.monotonic() + 30
-        while "storage recovered" not in caplog.text and time.monotonic() < deadline:
+        while "Redis is back" not in caplog.text and time.monotonic() < deadline:
             api.reply("Is it back?", mei)
             time.sleep(0.1)
         assert [api.start(mei.named(name)).status for name in "abc"] == [200, 200, 429]
@@ -245,7 +370,7 @@ def test_the_service_starts_without_its_redis(
     with server.api() as api:
         assert api.start().status == 200
         assert api.reply("Hello").status == 200
-    assert "falling back to in-memory" in server.log.read_text()
+    assert "rate limits are counted in memory" in server.log.read_text()
 
 
 def test_the_service_starts_with_a_redis_password_and_does_not_show_it(

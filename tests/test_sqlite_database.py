@@ -1,12 +1,16 @@
-"""SQLite: what is promised for a commit, what a query costs, what happens when it fails."""
+"""SQLite: durable commits, cheap queries, bounded waits, and recovery from failures."""
 
 import os
+import stat
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from threading import Timer
+from threading import Barrier, Timer
 
 import pytest
 
@@ -17,7 +21,7 @@ from openai_api.rehearsal import SCRIPT
 from storage.errors import DatabaseUnavailable
 from storage.sqlite import connections
 from storage.sqlite.connections import connect, wal_is_safe
-from storage.sqlite.database import SqliteDatabase, path_of
+from storage.sqlite.database import MAX_READERS, SqliteDatabase, path_of
 from storage.sqlite.driver import sqlite3
 
 KEY = InterviewKey("job-1", "Ana", "ana@example.com")
@@ -129,9 +133,9 @@ def test_a_query_reads_no_more_than_its_answer(
 ) -> None:
     """No step of its plan may scan a table, or sort what an index could give in order."""
     statements: list[str] = []
-    with database.transaction():
+    with database.reading():
         pass
-    (connection,) = database._idle
+    (connection,) = database._connections._idle
     connection.set_trace_callback(statements.append)
     with database.reading() as session:
         messages = Messages(session)
@@ -169,6 +173,174 @@ def test_a_locked_file_is_503_and_recovers(
     assert api.start(ANA.named("Mei")).status == 200
 
 
+WAITING_WRITERS = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from config import Config
+from db import DatabaseUnavailable, open_database
+
+config = Config("k", database_url=sys.argv[1], database_lock_timeout=float(sys.argv[2]))
+database = open_database(config)
+print("open", flush=True)
+sys.stdin.readline()
+
+def wait(number):
+    time.sleep(number * 0.1)  # some come while others wait already
+    began = time.monotonic()
+    try:
+        with database.transaction():
+            return None
+    except DatabaseUnavailable:
+        return time.monotonic() - began
+
+with ThreadPoolExecutor(4) as pool:
+    print(*pool.map(wait, range(4)))
+"""
+
+
+def test_however_many_wait_for_a_locked_file_each_gives_up_in_time(
+    config: Config, database: SqliteDatabase, database_path: Path
+) -> None:
+    """Threads for their turn, processes for theirs, and the first of them for SQLite's lock."""
+    timeout = 2.0
+    blocker = connect(database_path, 1)
+    command = [sys.executable, "-c", WAITING_WRITERS, config.database_url, str(timeout)]
+    processes = [
+        subprocess.Popen(
+            command, cwd=APP_FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+    blocker.execute("BEGIN IMMEDIATE")
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=60)[0].split() for process in processes]
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    waits = [float(wait) for output in outputs for wait in output]
+    assert len(waits) == 16
+    # Were they to add up, the last process would wait for four times as long.
+    assert max(waits) < 2 * timeout
+    with database.transaction():
+        pass
+    database.close()
+
+
+def test_readers_at_once_are_bounded_and_hold_up_no_writer(config: Config) -> None:
+    database = open_database(replace(config, database_lock_timeout=0.2))
+    with ExitStack() as readers:
+        for _ in range(MAX_READERS):
+            readers.enter_context(database.reading())
+        with pytest.raises(DatabaseUnavailable, match="busy"), database.reading():
+            pass
+        with database.transaction() as session:
+            Messages(session).add(KEY, "system", "Hello")
+        database.check_writable()
+    with database.reading() as session:
+        assert len(Messages(session).of(KEY)) == 1
+    database.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux shows open files")
+def test_a_burst_leaves_no_more_connections_open_than_are_allowed(
+    database: SqliteDatabase, database_path: Path
+) -> None:
+    def use(number: int) -> None:
+        if number % 2:
+            with database.reading() as session:
+                Messages(session).of(KEY)
+        else:
+            with database.transaction() as session:
+                Messages(session).add(KEY, "user", "Hello")
+
+    with ThreadPoolExecutor(60) as pool:
+        list(pool.map(use, range(600)))
+    files = [os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]  # noqa: PTH115
+    assert files.count(str(database_path)) <= MAX_READERS + 1
+    database.close()
+
+
+def test_many_checks_at_once_wait_for_one_turn_to_write(database: SqliteDatabase) -> None:
+    threads = database._threads
+    ready = Barrier(21)
+
+    def check() -> None:
+        ready.wait()
+        database.check_writable()
+
+    with ThreadPoolExecutor(20) as pool:
+        assert threads._wait_for_turn(time.monotonic()) is None
+        checks = [pool.submit(check) for _ in range(20)]
+        ready.wait()
+        while not threads._waiting:
+            time.sleep(0.001)
+        time.sleep(0.1)  # enough for the others
+        waiting = len(threads._waiting)
+        threads._pass_on(None)
+        for one in checks:
+            one.result()
+    assert waiting == 1
+    database.close()
+
+
+def test_checks_at_once_all_fail_where_nothing_can_be_written(config: Config) -> None:
+    database = open_database(replace(config, database_lock_timeout=0.2))
+    with ThreadPoolExecutor(5) as pool, database.transaction():
+        checks = [pool.submit(database.check_writable) for _ in range(5)]
+        for check in checks:
+            with pytest.raises(DatabaseUnavailable, match="busy"):
+                check.result()
+    database.check_writable()
+    database.close()
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def modes(database_path: Path) -> dict[str, int]:
+    files = database_path.parent.glob(f"{database_path.name}*")
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in files}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has such modes")
+@pytest.mark.parametrize("mask", [0, 0o022, 0o277])
+def test_files_are_created_for_their_owner_alone(
+    config: Config, database_path: Path, mask: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    database_path.parent.mkdir()
+    with umask(mask):
+        database = open_database(config)
+        with database.transaction() as session:
+            Messages(session).add(KEY, "system", "Hello")
+        created = modes(database_path)
+        database.close()
+    names = [f"messages.db{suffix}" for suffix in ("", "-wal", "-shm", "-lock")]
+    assert created == dict.fromkeys(names, 0o600)
+    assert "can be read by every user" not in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has such modes")
+def test_the_mode_of_a_file_that_exists_is_left_alone_with_a_warning(
+    config: Config, database_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_database(config).close()
+    database_path.chmod(0o644)
+    open_database(config).close()
+    assert modes(database_path)[database_path.name] == 0o644
+    assert f"{database_path} can be read by every user of this machine (mode 0644)" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("pragma", "reason"),
     [("query_only = ON", "read-only"), ("max_page_count = 1", "disk is full")],
@@ -179,7 +351,7 @@ def test_a_read_only_file_or_a_full_disk_stores_nothing_and_recovers(
     with database.transaction() as session:
         messages = Messages(session)
         messages.add(KEY, "system", "Before")
-    (connection,) = database._idle
+    (connection,) = database._connections._idle
     (before,) = connection.execute(f"PRAGMA {pragma.split()[0]}").fetchone()
     connection.execute(f"PRAGMA {pragma}")
     with pytest.raises(DatabaseUnavailable, match=reason), database.transaction() as session:
@@ -189,7 +361,7 @@ def test_a_read_only_file_or_a_full_disk_stores_nothing_and_recovers(
     with database.reading() as session:
         messages = Messages(session)
         assert [message.content for message in messages.of(KEY)] == ["Before"]
-    if connection in database._idle:  # else the next one is a new one
+    if connection in database._connections._idle:  # else the next one is a new one
         connection.execute(f"PRAGMA {pragma.split()[0]} = {before}")
     with database.transaction() as session:
         messages = Messages(session)

@@ -5,10 +5,10 @@ import re
 import resource
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from db import InterviewKey, Messages, open_database
 from interviews import shared_calls
 from openai_api.rehearsal import FAULTS, SCRIPT, Behaviour, Rehearsal
 from server import Gunicorn
-from streams import HEADERS, Event, heard, reply, replying, start, starting
+from streams import HEADERS, Event, Received, Stream, reply, replying, rest_of, start, starting
+from waiting import wait_until
 
 MakeServer = Callable[..., Gunicorn]
 
@@ -53,14 +54,6 @@ def started(server: Gunicorn, *people: Applicant) -> Gunicorn:
 def said(server: Gunicorn, applicant: Applicant = ANA) -> list[str]:
     with server.api() as api:
         return api.said(applicant)
-
-
-def wait_until(is_so: Callable[[], Any]) -> Any:
-    for _ in range(1500):
-        if result := is_so():
-            return result
-        time.sleep(0.02)
-    raise AssertionError("it never was so")
 
 
 def is_answered(server: Gunicorn, applicant: Applicant = ANA) -> bool:
@@ -130,7 +123,7 @@ class TestWords:
     ) -> None:
         with replying(server) as stream:
             headers = stream.response.headers
-            heard(stream)
+            rest_of(stream)
         assert headers["Cache-Control"] == "no-cache"
         assert headers["X-Accel-Buffering"] == "no"
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -173,12 +166,75 @@ class TestWords:
         response = api.raw(
             "POST", "/start_interview", json={**ANA.fields, "prompt": PROMPT}, headers=HEADERS
         )
-        events = b"".join(response.iter_encoded()).split(b"\n\n")
-        assert events[0] == b'event: delta\ndata: {"content":"One"}'
-        assert set(events[1:-3]) == {b": still under way"}
-        assert events[-3] == b'event: delta\ndata: {"content":"two"}'
-        assert events[-2].startswith(b"event: done\n")
+        *events, end = b"".join(response.iter_encoded()).split(b"\n\n")
+        assert end == b""
+        comment = b": still under way"
+        one, two, done = [event for event in events if event != comment]
+        assert one == b'event: delta\ndata: {"content":"One"}'
+        assert two == b'event: delta\ndata: {"content":"two"}'
+        assert done.startswith(b"event: done\n")
+        assert comment in events[events.index(one) : events.index(two)]
         response.close()
+
+
+class TestSilence:
+    """A model that thinks for longer than a platform's router waits for the headers."""
+
+    def test_the_response_begins_before_the_first_word(
+        self, make_server: MakeServer, rehearsal: Rehearsal
+    ) -> None:
+        answered, failed, opened, open_before = (
+            ANA.named(name) for name in ("answered", "failed", "opened", "open before")
+        )
+        server = make_server(WEB_CONCURRENCY="1").start()
+        started(server, answered, failed, open_before)
+        rehearsal.misbehave("no_quota")
+        assert reply(server, "Hello", open_before).status == 500
+        thinking = shared_calls.HEARTBEAT + 2
+        rehearsal.misbehave(replace(FAULTS["no_quota"], delay=thinking))
+        rehearsal.default = Behaviour(delay=thinking, message={"content": "Well, Ana."})
+
+        def received(stream: Stream) -> Received:
+            """The whole stream, once it is seen to begin with a comment."""
+            assert stream.response.status_code == 200
+            rest = rest_of(stream)
+            assert stream.begins_with_comment
+            return rest
+
+        def received_reply(applicant: Applicant) -> Received:
+            with replying(server, "Hello", applicant) as stream:
+                return received(stream)
+
+        def received_start(applicant: Applicant) -> Received:
+            with starting(server, applicant) as stream:
+                return received(stream)
+
+        asked = len(rehearsal.requests)
+        with ThreadPoolExecutor() as pool:
+            failure = pool.submit(received_reply, failed)
+            wait_until(lambda: len(rehearsal.requests) > asked)
+            answer = pool.submit(received_reply, answered)
+            # A message that was open before is answered by a call of which no piece is emitted.
+            whole = pool.submit(received_reply, open_before)
+            starts = [pool.submit(received_start, opened) for _ in range(2)]
+
+        assert failure.result().last == ERROR
+        assert failure.result().deltas == []
+        assert said(server, failed)[2:] == ["Hello"]
+        assert answer.result().deltas == ["Well,", " Ana."]
+        assert whole.result().deltas == ["Well, Ana."]
+        for reply_received in (answer, whole):
+            assert reply_received.result().last == Event("done", {"system": "Well, Ana."})
+        assert said(server, answered)[2:] == ["Hello", "Well, Ana."]
+        assert said(server, open_before)[2:] == ["Hello", "Well, Ana."]
+        # The second start has no key: it waits for the first one's end without emitting a word.
+        first, second = sorted((start.result() for start in starts), key=lambda it: it.last.name)
+        assert first.deltas == ["Well,", " Ana."]
+        assert first.last.name == "done"
+        sentence = "Interview already started or exists for this user"
+        assert second.deltas == []
+        assert second.last == Event("error", {"error": sentence, "message": sentence})
+        assert said(server, opened) == [PROMPT, "Well, Ana."]
 
 
 class TestFailures:
@@ -227,8 +283,8 @@ class TestFailures:
             again = reply(server, "Hello", person)
             assert (again.text, again.last) == (SCRIPT[1], Event("done", {"system": SCRIPT[1]}))
             assert said(server, person)[2:] == ["Hello", SCRIPT[1]]
-        lines = wait_until(lambda: len(lines_of(server)) == 2 * len(people) and lines_of(server))
-        assert [line["stream"] for line in lines] == ["error", "done"] * len(people)
+        wait_until(lambda: len(lines_of(server)) == 2 * len(people))
+        assert [line["stream"] for line in lines_of(server)] == ["error", "done"] * len(people)
 
     def test_a_stream_that_tears_before_a_word_is_asked_for_again(
         self, server: Gunicorn, rehearsal: Rehearsal
@@ -269,7 +325,7 @@ class TestFailures:
         with replying(server) as stream:
             stream.next()
             resource.prlimit(worker, resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
-            answer = heard(stream)
+            answer = rest_of(stream)
         assert answer.last.name == "error"
         assert "The database is not available" in answer.last.data["error"]
         unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -296,7 +352,7 @@ class TestClients:
         for person in people:
             wait_until(partial(is_answered, server, person))
             assert said(server, person)[-1] == "One two three four five."
-        lines = wait_until(lambda: len(lines_of(server)) == 5 and lines_of(server))
+        lines = wait_until(lambda: lines_of(server) if len(lines_of(server)) == 5 else [])
         assert {line["tokens_out"] > 0 for line in lines} == {True}
         assert "left" in {line["stream"] for line in lines}
 
@@ -311,8 +367,8 @@ class TestClients:
             assert [retried.next().data["content"] for _ in range(2)] == ["One ", "two "]
             assert len(said(server)) == 3
             whole = "One two three four five."
-            assert heard(retried).text == "three four five."
-            assert heard(joined).text == whole
+            assert rest_of(retried).text == "three four five."
+            assert rest_of(joined).text == whole
         assert said(server)[2:] == ["Hello", whole]
         assert len(rehearsal.requests) == 2
         # Long after, too.
@@ -328,7 +384,7 @@ class TestClients:
             with replying(server) as stream:
                 stream.next()
                 assert api.reply("Hello").body == {"system": "One two."}
-                assert heard(stream).text == "two."
+                assert rest_of(stream).text == "two."
             rehearsal.default = Behaviour(delay=0.7, message={"content": "As a whole."})
             plain = pool.submit(api.reply, "And now?")
             wait_until(lambda: len(rehearsal.requests) == 3)
@@ -391,7 +447,7 @@ class TestTurns:
         with replying(server, "First.") as stream:
             assert stream.next().data == {"content": "Only "}
             second = reply(server, "Second.")
-            first = heard(stream)
+            first = rest_of(stream)
         both = "You said: First.\n\nSecond."
         assert second.text == second.last.data["system"] == both
         assert first.last == Event("error", {"error": SUPERSEDED})
@@ -444,7 +500,7 @@ class TestProcesses:
             stream.next()
             # Its own call ends later: no word of that is told.
             retried = reply(other, key="k")
-            assert heard(stream).last.data == {"system": "The first."}
+            assert rest_of(stream).last.data == {"system": "The first."}
         assert retried.deltas == ["The first."]
         assert retried.last == Event("done", {"system": "The first."})
         assert said(other)[2:] == ["Hello", "The first."]
@@ -458,7 +514,7 @@ class TestProcesses:
         with replying(one) as stream:
             assert stream.next().data == {"content": "The "}
             assert reply(other).deltas == [SCRIPT[1]]
-            slower = heard(stream)
+            slower = rest_of(stream)
         assert slower.last == Event("error", {"error": SUPERSEDED})
         assert said(one)[2:] == ["Hello", SCRIPT[1]]
 
@@ -484,7 +540,7 @@ class TestProcesses:
         with suppress(httpx2.TransportError), replying(server) as stream:
             assert stream.next().name == "delta"
             server.kill()
-            raise AssertionError(heard(stream))
+            raise AssertionError(rest_of(stream))
         server.start()
         assert said(server) == [PROMPT, SCRIPT[0], "Hello"]
         answer = reply(server, "Are you there?")
@@ -502,7 +558,7 @@ class TestProcesses:
         with replying(server) as stream:
             stream.next()
             server.terminate()
-            assert heard(stream).last == Event("done", {"system": "One two three four five."})
+            assert rest_of(stream).last == Event("done", {"system": "One two three four five."})
         assert server.wait() == 0
         database = open_database(config)
         with database.reading() as session:

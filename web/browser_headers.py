@@ -1,11 +1,11 @@
-"""What browsers may do with the API: headers that keep them safe, and CORS."""
+"""Headers for browsers: those that keep their users safe, and CORS."""
 
 from flask import Flask, Response, request
 from flask_cors import CORS
 
 from config import Config
 
-# What pages may send, and read beside the few headers that they always may.
+# Headers that pages may send, and read, beside the few that they always may.
 REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID")
 RESPONSE_HEADERS = (
     "RateLimit-Limit",
@@ -16,10 +16,10 @@ RESPONSE_HEADERS = (
     "X-Request-ID",
 )
 
-# Seconds that a browser may go without asking again what it may send.
+# Seconds for which a browser remembers what it may send.
 PREFLIGHT_MAX_AGE = 600
 
-# Seconds: a year, for which a browser that has come by TLS will come by nothing else.
+# Seconds for which a browser that has come by TLS will come by nothing else: a year.
 HSTS_MAX_AGE = 31_536_000
 
 
@@ -27,7 +27,7 @@ def register_browsers(app: Flask, config: Config) -> None:
     """Add the headers to every response, errors included."""
     app.after_request(_add_headers)
     if config.cors_origins:
-        # Credentials, which to browsers are cookies, are not among what it allows: we have none.
+        # It does not allow what browsers call credentials, which are cookies: there are none.
         CORS(
             app,
             origins=list(config.cors_origins),

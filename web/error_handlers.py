@@ -1,4 +1,4 @@
-"""The responses to errors: what the other modules raise becomes JSON here."""
+"""The responses to errors: each error that another module raises becomes JSON here."""
 
 import json
 import logging
@@ -8,6 +8,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from access.errors import RateLimited
+from access.guard import subject_of_bad_requests
 from errors import (
     ApiError,
     Conflict,
@@ -22,6 +23,8 @@ from errors import (
     Unavailable,
 )
 from interviews.errors import AlreadyStarted
+from web.errors import BadRequest
+from web.service import service
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ UNEXPECTED = {"error": "Internal server error"}
 
 
 def register_error_handlers(app: Flask) -> None:
-    """Make `app` answer every error in JSON, whatever the route."""
+    """Make `app` answer every error on every route in JSON."""
     app.register_error_handler(ApiError, _answer_api_error)
     app.register_error_handler(HTTPException, _answer_http_error)
     app.register_error_handler(Exception, _answer_unexpected)
@@ -72,6 +75,8 @@ def body_of(error: ApiError) -> dict[str, str]:
 
 
 def _answer_api_error(error: ApiError) -> Response:
+    if isinstance(error, BadRequest):
+        error = _counted(error)
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
@@ -84,6 +89,21 @@ def _answer_api_error(error: ApiError) -> Response:
     elif isinstance(error, TimedOut):
         headers["Connection"] = "close"  # it is not known where the next request would begin
     return _response(body_of(error), status_of(type(error)), headers)
+
+
+def _counted(error: BadRequest) -> ApiError:
+    """Count a bad request, and return the error to answer: this one, until there are too many.
+
+    Only bad requests are refused by their address; a good one passes whatever was counted, as many
+    callers may share an address.
+    """
+    subject = subject_of_bad_requests()
+    if subject is not None:
+        try:
+            service().limits.count_bad_request(subject)
+        except RateLimited as too_many:
+            return too_many
+    return error
 
 
 def _answer_http_error(error: HTTPException) -> Response | HTTPException:

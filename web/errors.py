@@ -1,20 +1,24 @@
-"""Why a request could not be read."""
+"""Reasons why a request could not be read."""
 
 from errors import Invalid, TimedOut
 
 
-class BadJson(Invalid):
+class BadRequest(Invalid):
+    """The request makes no sense; too many of these are refused."""
+
+
+class BadJson(BadRequest):
     """The request's body is not a JSON object."""
 
 
-class IncompleteParams(Invalid):
+class IncompleteParams(BadRequest):
     """A field that the request needs is missing, null or blank."""
 
     sentence = "incomplete params"
 
 
-class BadField(Invalid):
-    """A field's type, length or characters cannot be taken; the sentence names the field."""
+class BadField(BadRequest):
+    """A field's type, length or characters cannot be accepted; the sentence names the field."""
 
 
 class StalledBody(TimedOut):

@@ -1,7 +1,7 @@
 """Replies as server-sent events, for clients that accept `text/event-stream`.
 
-A `delta` for each piece as it comes, and last `done`, with the body of the plain response, or
-`error`.
+A `delta` event has a piece of the reply, as it comes. The last event is `done`, with the body of
+the plain response, or `error`.
 """
 
 import json
@@ -14,24 +14,25 @@ from flask import Response, request
 from config import Config
 from interviews.turns import Pieces
 from monitoring import request_record
+from web.bodies import Json
 from web.error_handlers import event_of
-from web.fields import Json
 
 EVENTS = "text/event-stream"
 
-# Clients pass over it; to proxies it is a sign of life.
+# Clients ignore it; to proxies it shows that the connection is alive.
 COMMENT = b": still under way\n\n"
 
+# JSON leaves these as they are, but many clients split lines at them.
 LINE_BREAKS = (("\x85", r"\u0085"), ("\u2028", r"\u2028"), ("\u2029", r"\u2029"))
 
-# Seconds in which a client must take the last event once the deadline has passed.
-LAST_WORDS = 1.0
+# Seconds that a client has to read the last event once the deadline has passed.
+LAST_EVENT_TIMEOUT = 1.0
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def is_wanted() -> bool:
-    """Tell whether the request asks for events: by name, and no less than for JSON."""
+    """Return whether the request asks for events: by name, and no less than for JSON."""
     if EVENTS not in request.headers.get("Accept", "").lower():
         return False
     quality = {
@@ -43,10 +44,10 @@ def is_wanted() -> bool:
 
 
 def event_stream(pieces: Pieces, body: Callable[[str], Json], config: Config) -> Response:
-    """Answer with the pieces, and last with the body that the whole makes.
+    """Answer with each piece as an event, and last with the body that the whole reply makes.
 
-    The response begins with the first piece, or with a heartbeat if there is none for a while.
-    What goes wrong before is raised; what goes wrong afterwards is an `error` event.
+    The response begins with the first piece, or with the first heartbeat if that comes earlier. A
+    failure before then is raised, and keeps its status; one after it is an `error` event.
     """
     client = _Client(config)
     first = next(pieces)
@@ -60,22 +61,22 @@ def event_stream(pieces: Pieces, body: Callable[[str], Json], config: Config) ->
 
 
 def _events(
-    some: list[str],
+    batch: list[str],
     pieces: Pieces,
     body: Callable[[str], Json],
     client: "_Client",
     record: request_record.Record,
 ) -> Iterator[bytes]:
-    record.stream = "left"  # until it has come to its end
+    record.stream = "left"  # unless it comes to its end
     try:
         while True:
             client.must_read()
-            yield b"".join(_event("delta", {"content": piece}) for piece in some) or COMMENT
-            some = next(pieces)
+            yield b"".join(_event("delta", {"content": piece}) for piece in batch) or COMMENT
+            batch = next(pieces)
     except StopIteration as end:
         record.stream = "done"
         last = _event("done", body(end.value))
-    # The response has begun: no error handler would be asked, and the connection would just break.
+    # The response has begun: Flask would call no error handler, and the connection would break.
     except Exception as error:
         record.stream = "error"
         last = _event("error", event_of(error))
@@ -84,8 +85,6 @@ def _events(
 
 
 def _event(name: str, data: Json) -> bytes:
-    # JSON has no line breaks, which would end the data. But what many a client takes for lines is
-    # what Unicode takes for them.
     text = _encode(data)
     for line_break, escape in LINE_BREAKS:
         text = text.replace(line_break, escape)
@@ -93,7 +92,7 @@ def _event(name: str, data: Json) -> bytes:
 
 
 class _Client:
-    """The connection, which must not be held by a client that does not read."""
+    """The connection to a client, which has to read or lose it."""
 
     def __init__(self, config: Config) -> None:
         self._give_up = time.monotonic() + config.reply_deadline
@@ -104,7 +103,7 @@ class _Client:
         )
 
     def must_read(self) -> None:
-        """Let the next write fail that the client has not taken in time."""
+        """Let the next write fail if the client does not read it in time."""
         if self._connection is not None:
-            left = max(LAST_WORDS, self._give_up - time.monotonic())
+            left = max(LAST_EVENT_TIMEOUT, self._give_up - time.monotonic())
             self._connection.settimeout(min(self._patience, left))

@@ -1,24 +1,26 @@
-"""Whether the service lives, and whether it can work. Neither question is put to the model."""
+"""The health checks of a platform: the service lives; it can work. Neither asks the model."""
 
-from flask import Blueprint, current_app
+from flask import Blueprint
 
-from db import Database
+from access.guard import everybody
+from web.service import service
 
 health = Blueprint("health", __name__)
 
 
 @health.get("/healthz")
+@everybody
 def healthz() -> dict[str, str]:
-    """Answer, which is all that is asked."""
+    """Answer, which shows that the process serves."""
     return {"status": "ok"}
 
 
 @health.get("/readyz")
+@everybody
 def readyz() -> dict[str, str]:
     """Answer once the database has been read and written; 503 with the reason if it cannot be.
 
-    That the model's key is set has been seen to at the start.
+    The model's key needs no check: without one the service does not start.
     """
-    database: Database = current_app.extensions["database"]
-    database.check_writable()
+    service().database.check_writable()
     return {"status": "ready"}

@@ -1,4 +1,4 @@
-"""The API's description, openapi.yaml, as this instance keeps it, and a page to read and try it."""
+"""The API's description, openapi.yaml with the limits of this instance, and a page to try it on."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -7,10 +7,12 @@ from importlib.resources import files
 from typing import Any
 
 import yaml
-from flask import Blueprint, Response, current_app, send_from_directory
+from flask import Blueprint, Response, send_from_directory
 from werkzeug.exceptions import NotFound
 
+from access.guard import everybody
 from config import APP_FOLDER, Config
+from web.service import service
 
 openapi = Blueprint("openapi", __name__)
 
@@ -44,18 +46,21 @@ DOCS_ASSETS = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x3
 
 
 @openapi.get("/openapi.json")
+@everybody
 def openapi_json() -> dict[str, Any]:
     """Answer with the description."""
-    return description(current_app.extensions["config"])
+    return description(service().config)
 
 
 @openapi.get("/docs")
+@everybody
 def docs() -> Response:
     """Answer with the page."""
     return _docs_part(DOCS_PAGE, "text/html")
 
 
 @openapi.get("/docs/<asset>")
+@everybody
 def docs_asset(asset: str) -> Response:
     """Answer with a file that the page loads."""
     if asset == "start.js":

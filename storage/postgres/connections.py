@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL: how they are made, and how they fail.
+"""Connections to PostgreSQL: options, timeouts, and errors.
 
-Errors of PostgreSQL leave as `DatabaseUnavailable`.
+Errors of PostgreSQL leave this package as `DatabaseUnavailable`.
 """
 
 import logging
@@ -21,23 +21,23 @@ from storage.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
-# States after which a connection is as good as before: a lock was not to be had, a statement took
-# too long, two transactions waited for one another, the disk is full.
+# SQLSTATEs after which a connection is as good as before: a lock was not available, a statement
+# took too long, two transactions waited for one another, the disk is full.
 PASSING_ERRORS = ("55P03", "57014", "40P01", "40001", "53100")
 
 Result = TypeVar("Result")
 
 
 class PostgresConnection(Connection[Any]):
-    """A connection on which nothing is waited for without end, even from a server gone silent."""
+    """A connection that breaks if the server is silent for too long."""
 
     patience: float | None = None
-    """Seconds to wait for what was asked; None: without end."""
+    """Seconds to wait for an answer; None: without a bound."""
 
     def wait(
         self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None
     ) -> Result:
-        """Wait as psycopg does, but not for ever."""
+        """Wait as psycopg does, but no longer than `patience`."""
         try:
             return super().wait(gen, interval, timeout or self.patience)
         except psycopg.errors._WaitTimeout:
@@ -45,9 +45,9 @@ class PostgresConnection(Connection[Any]):
             raise psycopg.OperationalError("the server is silent") from None
 
     def is_stale(self) -> bool:
-        """Tell whether the server has closed it, without asking unless there is reason to."""
+        """Return whether the server has closed it; usually nothing is sent to find out."""
         if not self.closed and _is_readable(self.fileno()):
-            # Nothing was asked. So the server parts, or speaks of something else.
+            # No answer is due, so this is the end of the connection, or a notice.
             with suppress(psycopg.Error):
                 self.execute("")
         return self.closed
@@ -62,19 +62,19 @@ def _is_readable(socket: int) -> bool:
 
 
 def connection_options(config: Config) -> dict[str, Any]:
-    """Return how to connect; what the URL says of it counts more."""
+    """Return the options of a connection; those in the URL take precedence."""
     options = {
         "connect_timeout": max(2, round(config.database_lock_timeout)),
         "fallback_application_name": "tukma",
-        # Idle connections that a firewall has dropped are found by these.
+        # Find idle connections that a firewall has dropped.
         "keepalives_idle": 30,
         "keepalives_interval": 5,
         "keepalives_count": 3,
     }
-    said = conninfo_to_dict(config.database_url)
+    in_url = conninfo_to_dict(config.database_url)
     return {
-        **{name: value for name, value in options.items() if name not in said},
-        "autocommit": True,  # transactions are begun and ended in plain sight
+        **{name: value for name, value in options.items() if name not in in_url},
+        "autocommit": True,  # BEGIN and COMMIT are sent explicitly
         "prepare_threshold": None,
         "client_encoding": "UTF8",
     }
@@ -82,6 +82,7 @@ def connection_options(config: Config) -> dict[str, Any]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
+    """Raise errors of PostgreSQL as `DatabaseUnavailable`, and mistakes of ours as they are."""
     try:
         yield
     except (
@@ -92,20 +93,22 @@ def translated_errors() -> Iterator[None]:
     ):
         raise  # a mistake of ours, not a state of the database
     except psycopg.Error as error:
-        log.error("PostgreSQL: %s (%s)", told(error), error.sqlstate)  # noqa: TRY400  # all is told
-        raise DatabaseUnavailable(_reason(error)) from error
+        log.error(  # noqa: TRY400  # a state of the database has no traceback
+            "PostgreSQL: %s (%s)", first_line(error), error.sqlstate
+        )
+        raise DatabaseUnavailable(reason(error)) from error
 
 
-def told(error: psycopg.Error) -> str:
+def first_line(error: psycopg.Error) -> str:
     """Return what went wrong, without the values that the server may add on further lines."""
     return str(error).partition("\n")[0].rstrip(".")
 
 
-def _reason(error: psycopg.Error) -> str:
-    """Put an error into the client's words."""
+def reason(error: psycopg.Error) -> str:
+    """Return what a client reads of the error."""
     if isinstance(error, PoolTimeout):
         return "it gives no connection"
-    for state, reason in (
+    for state, words in (
         ("55P03", "it is busy"),
         ("57014", "it takes too long"),
         ("53100", "its disk is full"),
@@ -113,5 +116,5 @@ def _reason(error: psycopg.Error) -> str:
         ("", "it fails"),
     ):
         if error.sqlstate is not None and error.sqlstate.startswith(state):
-            return reason
+            return words
     return "the connection to it broke"

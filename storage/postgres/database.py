@@ -1,14 +1,14 @@
-"""PostgreSQL: a pool of connections, and transactions.
+"""PostgreSQL: a pool of connections, transactions, and the outcome of a commit.
 
-The queries are in `messages.py`, the schema is in `postgres_schema.py`, and how a connection is
-made and fails is in `postgres_connections.py`. Nothing here relies on a session: every transaction
-says itself what it needs, so that a pooler such as PgBouncer may give each to another connection.
+Nothing here relies on the state of a session: every transaction sets what it needs, so that a
+pooler such as PgBouncer may run each on another connection.
 """
 
 import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock
@@ -20,11 +20,13 @@ from psycopg_pool import ConnectionPool
 
 from config import Config, StartError
 from storage.database import Database, Rows, Session
+from storage.errors import CommitUnknown
 from storage.postgres.connections import (
     PASSING_ERRORS,
     PostgresConnection,
     connection_options,
-    told,
+    first_line,
+    reason,
     translated_errors,
 )
 from storage.postgres.schema import SCHEMA_VERSION, SchemaError, hash_of_interview, migrate
@@ -35,10 +37,13 @@ log = logging.getLogger(__name__)
 # Seconds that a starting process waits for another one that is migrating.
 MIGRATION_TIMEOUT = 600.0
 
-# Seconds that the server's own limits get to tell before a connection is given up.
+# Seconds by which this process waits longer than the server, whose errors are more exact.
 GRACE = 1.0
 
-# What every transaction begins with. A client that has gone, and whose network does not tell, keeps
+# Seconds between two questions for the outcome of a commit.
+OUTCOME_INTERVAL = 0.05
+
+# The first statement of every transaction. A client that has gone without the server's notice keeps
 # its locks no longer than a statement may take.
 LIMITS = """
     SELECT set_config('lock_timeout', %(lock_timeout)s, true),
@@ -50,12 +55,28 @@ LIMITS = """
 
 @cache
 def translated(query: str) -> str:
-    """Return the query with its parameters as psycopg knows them: `%(name)s` for `:name`."""
+    """Return the query with its parameters in psycopg's notation: `%(name)s` for `:name`."""
     return re.sub(r":(\w+)", r"%(\1)s", query)
 
 
 # The lock comes first, so that an interview's ids ascend in the order of storing.
-LIMITS_AND_LOCK = LIMITS + translated(f", pg_advisory_xact_lock({hash_of_interview(':')})")
+LOCK = translated(f", pg_advisory_xact_lock({hash_of_interview(':')})")
+
+# The transaction's id, by which its outcome can be asked for. Ids are finite, so that only a
+# transaction that is to write takes one, once it has its lock.
+XID = ", pg_current_xact_id()"
+
+# The outcome of a commit, and whether the server may have crashed since the transaction began (a
+# crash resets its statistics). A standby is not asked, as it may lag behind.
+OUTCOME = """
+    SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_xact_status(%(xid)s::xid8) END,
+    stats_reset IS NULL OR stats_reset > clock_timestamp() - %(age)s * interval '1 second'
+    FROM pg_stat_bgwriter
+"""
+
+# A write to the log that changes nothing and leaves no dead row. Many may hold this lock at once,
+# so that the checks of several processes do not wait for each other.
+WRITE = "SELECT version FROM schema_version FOR KEY SHARE"
 
 ONE_INTERVIEW = (
     f"{hash_of_interview('')} = {hash_of_interview(':')}"
@@ -79,7 +100,7 @@ class ReadingSession(Session):
 
     def execute(self, query: str, values: Mapping[str, object]) -> Rows:
         """Run a query."""
-        # What is sent together is one transaction, whose end takes the limits back.
+        # A pipeline is one transaction, and the limits end with it.
         with self._connection.pipeline():
             self._connection.execute(LIMITS, self._limits)
             return self._connection.execute(translated(query), values)
@@ -101,7 +122,7 @@ class TransactionSession(Session):
 
 
 class _PipelinedRows:
-    """What a query in a pipeline brings, waited for when it is asked for."""
+    """The rows of a query in a pipeline, waited for when the first is fetched."""
 
     def __init__(self, cursor: Cursor[Any], pipeline: Pipeline) -> None:
         self._cursor = cursor
@@ -116,8 +137,8 @@ class _PipelinedRows:
         return self._waited_for().fetchall()
 
     def _waited_for(self) -> Cursor[Any]:
-        # The cursor by itself would only flush, and a server that is not told that a query was the
-        # last for now does not count the time in which nothing comes.
+        # The cursor by itself would only flush. Without a sync the server expects more, and never
+        # counts the time until the next statement as idle.
         if self._cursor.pgresult is None:
             self._pipeline.sync()
         return self._cursor
@@ -133,6 +154,8 @@ class PostgresDatabase(Database):
             "lock_timeout": f"{round(config.database_lock_timeout * 1000)}ms",
             "statement_timeout": f"{round(config.database_statement_timeout * 1000)}ms",
         }
+        self._checking = Lock()
+        self._check: Future[None] | None = None
         self._opening = Lock()
         self._pool: ConnectionPool[PostgresConnection] | None = None
 
@@ -144,31 +167,110 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def transaction(self, interview: InterviewKey | None = None) -> Iterator[Session]:
-        """Give a session in a transaction, which waits for others of the same interview."""
+        """Give a session in a transaction, which waits for others of the same interview.
+
+        Raises:
+            CommitUnknown: The connection broke while the transaction was committed, and the outcome
+                could not be asked for in time.
+
+        """
         with translated_errors(), self._connection() as connection:
+            begun = time.monotonic()
+            xid = None
             try:
                 with connection.pipeline() as pipeline:
-                    # With this isolation, whatever the server's default, each statement sees what
-                    # others have stored before it: so what is read once the lock is held is what
-                    # is stored.
+                    # Each statement sees what was committed before it began; so what is read once
+                    # the lock is held is what is stored. The server's default may differ.
                     connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                    if interview is None:
-                        connection.execute(LIMITS, self._limits)
-                    else:
-                        connection.execute(LIMITS_AND_LOCK, {**self._limits, **interview._asdict()})
+                    first = _PipelinedRows(self._begin(connection, interview), pipeline)
                     yield TransactionSession(connection, pipeline)
+                    # It has arrived with the first result that was fetched; only a transaction that
+                    # has fetched none waits for it here.
+                    *_, xid = first.fetchone() or (None,)
                     connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 with suppress(psycopg.Error):  # then it is closed, which rolls back as well
                     connection.rollback()
-                raise
+                if xid is None or not connection.closed or not isinstance(error, psycopg.Error):
+                    raise
+                if not self._has_committed(xid, begun, error):
+                    raise
+
+    def _begin(self, connection: PostgresConnection, interview: InterviewKey | None) -> Cursor[Any]:
+        if interview is None:
+            return connection.execute(LIMITS + XID, self._limits)
+        return connection.execute(LIMITS + LOCK + XID, {**self._limits, **interview._asdict()})
+
+    def _has_committed(self, xid: str, begun: float, error: psycopg.Error) -> bool:
+        """Return the outcome of a commit during which the connection broke.
+
+        Args:
+            xid: The transaction's id.
+            begun: When it began, in seconds of `time.monotonic()`.
+            error: The error that ended its connection.
+
+        Raises:
+            CommitUnknown: The database did not give the outcome in time.
+
+        """
+        give_up = time.monotonic() + self._timeout
+        outcome = None
+        while outcome is None and time.monotonic() < give_up:
+            with suppress(psycopg.Error):
+                outcome = self._outcome(xid, begun, give_up)
+            if outcome is None:
+                time.sleep(OUTCOME_INTERVAL)
+        log.warning(
+            "PostgreSQL: %s during a commit (%s)",
+            *(first_line(error), outcome or "the database is not reached"),
+        )
+        if outcome not in ("committed", "aborted"):
+            raise CommitUnknown(reason(error)) from error
+        return outcome == "committed"
+
+    def _outcome(self, xid: str, begun: float, give_up: float) -> str | None:
+        """Return `committed`, `aborted`, `unknown`, or None if it may yet be known."""
+        # The pool's other connections may be in use, or broken as well.
+        with PostgresConnection.connect(
+            self._config.database_url, **connection_options(self._config)
+        ) as connection:
+            while True:
+                left = give_up - time.monotonic()
+                connection.patience = max(left, OUTCOME_INTERVAL)
+                age = time.monotonic() - begun + GRACE
+                try:
+                    row = connection.execute(OUTCOME, {"xid": xid, "age": age}).fetchone()
+                except psycopg.errors.InvalidParameterValue:
+                    return "aborted"  # no such transaction: it was lost with a crash or a failover
+                status, has_crashed = row or (None, False)
+                if status == "committed" and has_crashed:
+                    # A crash loses the ids whose transactions were not synced, and they are given
+                    # out again: this may be another transaction's commit.
+                    return "unknown"
+                if status != "in progress" or left <= 0:
+                    return None if status == "in progress" else status
+                time.sleep(OUTCOME_INTERVAL)
 
     def check_writable(self) -> None:
-        """Write something that changes nothing."""
-        with translated_errors(), self._connection() as connection, connection.pipeline():
-            connection.execute(LIMITS, self._limits)
-            # It is written to the log, behind all else, and leaves no dead row.
-            connection.execute("SELECT version FROM schema_version FOR UPDATE")
+        """Write something that changes nothing.
+
+        One thread checks at a time, so that checks take one place of the pool at most; threads that
+        come meanwhile share its result.
+        """
+        with self._checking:
+            check, is_own = self._check or Future[None](), self._check is None
+            self._check = check
+        if is_own:
+            try:
+                with translated_errors(), self._connection() as connection, connection.pipeline():
+                    connection.execute(LIMITS, self._limits)
+                    connection.execute(WRITE)
+                check.set_result(None)
+            except BaseException as error:
+                check.set_exception(error)
+            finally:
+                self._check = None
+        check.result()
 
     def close(self) -> None:
         """Close the connections."""
@@ -184,8 +286,8 @@ class PostgresDatabase(Database):
         try:
             yield connection
         except psycopg.Error as error:
-            # After a failover, say, a server may only be read, and where to write is known by who
-            # connects anew.
+            # After a failover, for example, this server is read-only, and a new connection finds
+            # the one that can be written.
             if error.sqlstate not in PASSING_ERRORS:
                 connection.close()
             raise
@@ -193,7 +295,7 @@ class PostgresDatabase(Database):
             pool.putconn(connection)
 
     def _opened_pool(self) -> "ConnectionPool[PostgresConnection]":
-        """Return this process's pool. It has threads, so that it must not be there at a fork."""
+        """Return this process's pool, opened at its first use, as its threads die in a fork."""
         with self._opening:
             if self._pool is None:
                 self._pool = ConnectionPool(
@@ -203,7 +305,7 @@ class PostgresDatabase(Database):
                     min_size=0,
                     max_size=self._config.database_pool_size,
                     timeout=self._timeout,
-                    # A database that is back is found after no more than this.
+                    # The most seconds until a database that is back is used again.
                     reconnect_timeout=self._timeout,
                     configure=self._configure,
                     open=True,
@@ -234,7 +336,7 @@ def open_postgres(config: Config) -> PostgresDatabase:
     try:
         options = connection_options(config)
     except psycopg.Error:
-        # Why not is not shown: it may quote a password.
+        # The reason is not shown, as it may quote a password.
         raise StartError("DATABASE_URL is not a URL that PostgreSQL knows.") from None
     try:
         with PostgresConnection.connect(config.database_url, **options) as connection:
@@ -248,5 +350,5 @@ def open_postgres(config: Config) -> PostgresDatabase:
     except SchemaError as error:
         raise StartError(f"The PostgreSQL database cannot be used: {error}") from error
     except psycopg.Error as error:
-        raise StartError(f"The PostgreSQL database cannot be used: {told(error)}.") from error
+        raise StartError(f"The PostgreSQL database cannot be used: {first_line(error)}.") from error
     return PostgresDatabase(config)

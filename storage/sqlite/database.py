@@ -1,15 +1,20 @@
 """An SQLite file as the service's database: its transactions, and how it is opened."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from threading import BoundedSemaphore, Lock
 
 from config import APP_FOLDER, Config, StartError
 from storage.database import Database, Rows, Session
+from storage.errors import DatabaseUnavailable
 from storage.rows import InterviewKey
-from storage.sqlite.connections import connect, error_name, translated_errors
+from storage.sqlite.connections import Connection, Connections, connect, translated_errors
 from storage.sqlite.driver import sqlite3
+from storage.sqlite.files import create_private, warn_if_public
 from storage.sqlite.group_commit import GroupCommit
 from storage.sqlite.process_lock import ProcessLock
 from storage.sqlite.schema import SCHEMA_VERSION, MigrationError, migrate
@@ -19,8 +24,9 @@ log = logging.getLogger(__name__)
 # Seconds that a starting worker waits for another one that is migrating a large file.
 MIGRATION_TIMEOUT = 600.0
 
-# Errors after which a connection is as good as before.
-PASSING_ERRORS = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
+# Threads of one process that read at once, each on a connection of its own; one more writes. A
+# connection takes some 350 kB once it is warm, and a read less than a millisecond.
+MAX_READERS = 7
 
 
 class SqliteSession(Session):
@@ -43,17 +49,28 @@ class SqliteDatabase(Database):
     def __init__(self, path: Path, lock_timeout: float) -> None:
         self._path = path
         self._lock_timeout = lock_timeout
-        self._idle: list[sqlite3.Connection] = []
+        self._connections = Connections(path)
+        # The thread whose turn it is to write takes no place: it waits for no reader. A thread that
+        # waits for its turn has no connection.
+        self._reading_places = BoundedSemaphore(MAX_READERS)
         # Threads, and then processes, wait better here than for SQLite's own lock: that they would
         # poll, with pauses of up to a tenth of a second.
-        self._threads = GroupCommit(self._begun, lock_timeout)
+        self._threads = GroupCommit(self._begun)
         self._processes = ProcessLock(path.with_name(path.name + "-lock"))
+        self._checks = Lock()
+        self._check: Future[None] | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session whose queries each read what is stored at that moment."""
-        with translated_errors(), self._connection() as connection:
-            yield SqliteSession(connection)
+        deadline = self._deadline()
+        if not self._reading_places.acquire(timeout=self._lock_timeout):
+            raise DatabaseUnavailable("it is busy")
+        try:
+            with translated_errors(), self._connections.one(deadline) as connection:
+                yield SqliteSession(connection)
+        finally:
+            self._reading_places.release()
 
     @contextmanager
     def transaction(
@@ -61,76 +78,72 @@ class SqliteDatabase(Database):
         interview: InterviewKey | None = None,  # noqa: ARG002  # all interviews wait anyway
     ) -> Iterator[Session]:
         """Give a session in a transaction; no other one writes meanwhile."""
-        with translated_errors(), self._threads.transaction() as connection:
+        with translated_errors(), self._threads.transaction(self._deadline()) as connection:
             yield SqliteSession(connection)
 
     def check_writable(self) -> None:
-        """Write something that changes nothing."""
-        with translated_errors(), self._threads.transaction() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            connection.execute(f"PRAGMA user_version = {version}")
+        """Write something that changes nothing.
+
+        However many threads check at once, one of them writes, so that replies wait for no more
+        than that.
+        """
+        with self._checks:
+            other = self._check
+            own = Future[None]()
+            if other is None:
+                self._check = own
+        if other is not None:
+            other.result()
+            return
+        try:
+            with self.transaction() as session:
+                (version,) = session.execute("PRAGMA user_version", {}).fetchone() or (0,)
+                session.execute(f"PRAGMA user_version = {version}", {})
+        except BaseException as error:
+            own.set_exception(error)
+            raise
+        else:
+            own.set_result(None)
+        finally:
+            self._check = None
 
     def close(self) -> None:
         """Close the connections that nobody uses at the moment."""
-        while self._idle:
-            self._idle.pop().close()
+        self._connections.close()
         self._processes.close()
 
+    def _deadline(self) -> float:
+        """Return when to stop waiting: for the turn, a connection and all locks together."""
+        return time.monotonic() + self._lock_timeout
+
     @contextmanager
-    def _begun(self) -> Iterator[sqlite3.Connection]:
-        with self._processes.turn(), self._connection() as connection:
+    def _begun(self, deadline: float) -> Iterator[Connection]:
+        with self._processes.turn(deadline), self._connections.one(deadline) as connection:
             # IMMEDIATE waits for other processes here. A transaction that starts as a reader
             # fails without waiting when it comes to write.
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                # Without a write-ahead log, a commit waits for readers.
+                connection.wait_until(deadline)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:  # a full disk has rolled back by itself
                     connection.execute("ROLLBACK")
                 raise
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = connect(self._path, self._lock_timeout)
-        try:
-            yield connection
-        except sqlite3.Error as error:
-            if not error_name(error).startswith(PASSING_ERRORS):
-                connection = self._renewed(connection)
-            raise
-        finally:
-            if connection.in_transaction:
-                connection.close()
-            else:
-                self._idle.append(connection)
-
-    def _renewed(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """Return a new connection, or the old one where none can be opened.
-
-        After an I/O error the old one's files may be gone for good, or may be all there is: on a
-        full disk a new one might not even open, while the old one still reads.
-        """
-        try:
-            new = connect(self._path, self._lock_timeout)
-        except sqlite3.Error:
-            return connection
-        try:
-            new.execute("SELECT 1 FROM messages LIMIT 1").fetchone()
-        except sqlite3.Error:
-            new.close()
-            return connection
-        connection.close()
-        return new
-
 
 def open_sqlite(config: Config) -> SqliteDatabase:
+    """Create the file of `DATABASE_URL`, or bring an existing one up to date.
+
+    Raises:
+        StartError: The URL or the file cannot be used.
+
+    """
     path = path_of(config.database_url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        create_private(path)
         connection = connect(path, MIGRATION_TIMEOUT)
         try:
             migrate(connection, config.closing_phrase)
@@ -149,6 +162,7 @@ def open_sqlite(config: Config) -> SqliteDatabase:
         sqlite3.__name__,
         journal_mode,
     )
+    warn_if_public(path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-lock")))
     return SqliteDatabase(path, config.database_lock_timeout)
 
 

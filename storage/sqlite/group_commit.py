@@ -1,9 +1,11 @@
 """Group commit: threads that wait to write share one transaction, and so one sync of the disk.
 
-Who has written hands the transaction on to the thread that waits the longest; the last one commits.
-Only then do all of them go on: what one has read of another's may still be undone until then.
+A thread that has written passes the transaction on to the thread that waits the longest; the last
+one commits. Only then do all of them go on, as what one has read of another's may still be undone
+until then.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -11,25 +13,28 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from threading import Lock
 
 from storage.errors import DatabaseUnavailable
-from storage.sqlite.driver import sqlite3
+from storage.sqlite.connections import Connection
 
 # Writers of one transaction. The first of them waits for the last one, and so do other processes.
 MAX_WRITERS = 16
 
-Begin = Callable[[], AbstractContextManager[sqlite3.Connection]]
-"""Begins a transaction, and commits it, or rolls it back after an error."""
+Begin = Callable[[float], AbstractContextManager[Connection]]
+"""Begins a transaction, and commits it, or rolls it back after an error.
+
+It waits for other processes until the deadline that it is given.
+"""
 
 
 class Group:
     """Threads that write in one transaction, one after the other."""
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, transaction: AbstractContextManager[Connection]) -> None:
         self._writers = 0
         self._error: BaseException | None = None
         self.ended = Future[None]()
         self._transaction = ExitStack()
         # Last, so that nothing can fail that would leave it open.
-        self._connection = self._transaction.enter_context(begin())
+        self._connection = self._transaction.enter_context(transaction)
 
     @property
     def is_open(self) -> bool:
@@ -37,8 +42,8 @@ class Group:
         return self._error is None and self._writers < MAX_WRITERS
 
     @contextmanager
-    def part(self) -> Iterator[sqlite3.Connection]:
-        """Let a thread write. If it fails, no more than what it has written is undone."""
+    def part(self) -> Iterator[Connection]:
+        """Let a thread write. If it fails, only what it has written itself is undone."""
         is_first = self._writers == 0
         self._writers += 1
         try:
@@ -48,7 +53,7 @@ class Group:
             if not is_first:
                 self._connection.execute("RELEASE part")
         except BaseException as error:
-            # On a full disk, say, SQLite has undone by itself what the others have written as well.
+            # After some errors, such as a full disk, SQLite has rolled back the whole transaction.
             if is_first or not self._connection.in_transaction:
                 self._error = error
             else:
@@ -64,7 +69,7 @@ class Group:
             raise
 
     def end(self) -> None:
-        """Commit, or roll back if a part has failed for all, and tell those who have written."""
+        """Commit, or roll back if a part has failed for all, and wake the threads that wrote."""
         try:
             with self._transaction:
                 if self._error is not None:
@@ -75,83 +80,77 @@ class Group:
             self.ended.set_result(None)
 
 
-class _Waiting:
-    """A thread that waits for its turn, and the group that it joins then, if there is one."""
+Turn = Future[Group | None]
+"""A thread's turn to write, once it comes: the group that the thread joins, or None for a new one.
 
-    def __init__(self) -> None:
-        self.group: Group | None = None
-        self.turn = Lock()
-        self.turn.acquire()
+A turn that is cancelled is passed over.
+"""
 
 
 class GroupCommit:
-    """Whose turn it is to write: one thread at a time, in the order in which they come."""
+    """Turns to write: one thread at a time, in the order in which they come."""
 
-    def __init__(self, begin: Begin, timeout: float) -> None:
-        """Take the seconds that a thread waits for its turn."""
+    def __init__(self, begin: Begin) -> None:
         self._begin = begin
-        self._timeout = timeout
         self._lock = Lock()
         self._is_busy = False
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Turn] = deque()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, deadline: float) -> Iterator[Connection]:
         """Give the connection in a transaction, in which no other thread writes meanwhile.
+
+        Args:
+            deadline: When to stop waiting for others, in seconds of `time.monotonic()`.
 
         Raises:
             DatabaseUnavailable: The others took too long.
 
         """
-        group = self._turn()
-        if group is None:
-            try:
-                group = Group(self._begin)
-            except BaseException:
-                self._end_turn()
-                raise
+        group = self._wait_for_turn(deadline)
         try:
+            if group is None:
+                group = Group(self._begin(deadline))
             with group.part() as connection:
                 yield connection
         finally:
-            if not self._hand_on(group):
-                group.end()
-                self._end_turn()
-            group.ended.result()
+            self._pass_on(group)
+            if group is not None:
+                group.ended.result()
 
-    def _turn(self) -> Group | None:
-        """Wait for this thread's turn, and return the group that it joins, if there is one."""
+    def _wait_for_turn(self, deadline: float) -> Group | None:
+        """Return the group that this thread joins, None if it begins one."""
         with self._lock:
             if not self._is_busy:
                 self._is_busy = True
                 return None
-            waiting = _Waiting()
-            self._waiting.append(waiting)
-        if not waiting.turn.acquire(timeout=self._timeout):
-            with self._lock:
-                # Else the turn came at the very last moment, and must be taken.
-                if waiting in self._waiting:
-                    self._waiting.remove(waiting)
-                    raise DatabaseUnavailable("it is busy")
-        return waiting.group
+            turn = Turn()
+            self._waiting.append(turn)
+        try:
+            return turn.result(max(0.0, deadline - time.monotonic()))
+        except BaseException as error:
+            # The time is up, or a signal has interrupted the thread.
+            if not turn.cancel():  # the turn came at that very moment
+                self._pass_on(turn.result())
+            if isinstance(error, TimeoutError):
+                raise DatabaseUnavailable("it is busy") from None
+            raise
 
-    def _hand_on(self, group: Group) -> bool:
-        """Give the turn to the next thread if it can join the group, and tell whether it can."""
+    def _pass_on(self, group: Group | None) -> None:
+        """Pass the turn on to the next thread: with the group, if it can still be joined."""
         with self._lock:
-            if not self._waiting or not group.is_open:
-                return False
-            self._call_next(group)
-            return True
-
-    def _end_turn(self) -> None:
-        """Give the turn to the next thread, or to whoever comes."""
+            if group is not None and group.is_open and self._call_next(group):
+                return
+        if group is not None:
+            group.end()
         with self._lock:
-            if self._waiting:
-                self._call_next(None)
-            else:
-                self._is_busy = False
+            self._is_busy = self._call_next(None)
 
-    def _call_next(self, group: Group | None) -> None:
-        following = self._waiting.popleft()
-        following.group = group
-        following.turn.release()
+    def _call_next(self, group: Group | None) -> bool:
+        """Give the turn to the first thread that still waits, and tell whether there is one."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if turn.set_running_or_notify_cancel():
+                turn.set_result(group)
+                return True
+        return False

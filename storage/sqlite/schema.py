@@ -1,8 +1,8 @@
 """The schema, and how an older file comes to it.
 
-The first version was made without a number by the service that came before this one; the last
-functions here bring such a file, whatever befell its interviews, into the order that all else
-relies on: prompt, interviewer, applicant, interviewer, ... by ascending id. No word is dropped.
+The service that came before this one made the first version, without a number. The last functions
+here bring the interviews of such a file into the order that everything else relies on: prompt,
+interviewer, applicant, interviewer, ... by ascending id. No word is dropped.
 """
 
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from itertools import groupby
 
 from storage.sqlite.driver import sqlite3
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # The table of the service before this one, and of every version of this one.
 MESSAGES = """
@@ -40,7 +40,7 @@ FINISHED_INDEX = """
     CREATE INDEX messages_finished ON messages (access_key, name, email) WHERE is_finished = 1
 """
 
-# Marks an interview's first message, whoever writes it: the service before this one does not.
+# Marks an interview's first message also for the service before this one, which does not.
 FIRST_TRIGGER = """
     CREATE TRIGGER messages_first AFTER INSERT ON messages
     WHEN NOT EXISTS (
@@ -67,7 +67,7 @@ IDEMPOTENCY_KEYS = """
 """
 
 # How often an interview's tokens were revoked. The interview is named as tokens name it, by its
-# digest, so that a token that is revoked can be told from the token alone.
+# digest, so that a token is enough to find out whether it was revoked.
 REVOCATIONS = """
     CREATE TABLE token_revocations (
         interview TEXT NOT NULL PRIMARY KEY,
@@ -102,6 +102,9 @@ def migrate(connection: sqlite3.Connection, closing_phrase: str) -> None:
         if _version(connection) == 1:
             connection.execute(REVOCATIONS)
             connection.execute("PRAGMA user_version = 2")
+        if _version(connection) == 2:
+            _keep_one_prompt(connection)
+            connection.execute("PRAGMA user_version = 3")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -155,7 +158,7 @@ def _to_version_1(connection: sqlite3.Connection, closing_phrase: str) -> None:
 
 
 def _to_utc(local: str) -> str:
-    """Return a time of this machine's time zone as UTC; what is no time, as it is."""
+    """Return a local time as UTC, and text that is not a time unchanged."""
     try:
         moment = datetime.fromisoformat(local).astimezone(UTC)
     except (TypeError, ValueError, OverflowError, OSError):
@@ -164,10 +167,10 @@ def _to_utc(local: str) -> str:
 
 
 def _mark_closing_messages(connection: sqlite3.Connection, closing_phrase: str) -> None:
-    """Mark the interviewer's messages, and never a prompt, that contain the closing phrase.
+    """Mark the interviewer's messages that contain the closing phrase, and never a prompt.
 
-    What an older file says of it is not taken over: there, the prompt could count. Where two
-    starts at once have stored it twice, it does not count the second time either.
+    An older file's own marks are not kept, as there the prompt could count. Where two starts at
+    once have stored the prompt twice, it does not count the second time either.
     """
     phrase = closing_phrase.casefold()
     connection.create_function(
@@ -186,7 +189,7 @@ def _put_in_order(connection: sqlite3.Connection) -> None:
     """Let every interview begin with its prompt and a message of the interviewer.
 
     Where applicants wrote although the start had failed, one or both are missing before their
-    words. An empty message takes the place; starting the interview fills it.
+    words. An empty message takes the place, and is filled when the interview is started.
     """
     rows = connection.execute(
         "SELECT access_key, name, email, id, role FROM messages"
@@ -219,10 +222,60 @@ def _put_in_order(connection: sqlite3.Connection) -> None:
 
 
 def _order(messages: list[tuple[int, str]]) -> list[int | None]:
-    """Return the ids of an interview's messages as they shall follow, None for a missing one."""
+    """Return the ids of an interview's messages in their new order, None for a missing message."""
     prompt = next((id_ for id_, role in messages if role == "system"), None)
     rest = [(id_, role) for id_, role in messages if id_ != prompt]
     order: list[int | None] = [prompt]
     if rest and rest[0][1] == "user":
         order.append(None)
     return order + [id_ for id_, _ in rest]
+
+
+# The interviewer's messages that repeat the prompt, the oldest `system` message of the interview.
+COPIES_OF_PROMPTS = """
+    SELECT copy.access_key, copy.name, copy.email, copy.id FROM messages AS copy
+    WHERE copy.role = 'system' AND copy.content <> '' AND EXISTS (
+        SELECT 1 FROM (
+            SELECT prompt.id, prompt.content FROM messages AS prompt
+            WHERE prompt.access_key = copy.access_key AND prompt.name = copy.name
+            AND prompt.email = copy.email AND prompt.role = 'system'
+            ORDER BY prompt.id LIMIT 1
+        ) AS prompt WHERE prompt.id < copy.id AND prompt.content = copy.content
+    )
+    ORDER BY copy.id
+"""
+
+
+def _keep_one_prompt(connection: sqlite3.Connection) -> None:
+    """Move copies of a prompt out of the interview, where they passed for the interviewer's words.
+
+    Two starts at once in the service before this one stored the prompt twice.
+    """
+    for *interview, id_ in connection.execute(COPIES_OF_PROMPTS).fetchall():
+        if _stands_for_opening(connection, interview, id_):
+            connection.execute(
+                "INSERT INTO messages (content, date_created, role, access_key, name, email)"
+                " SELECT content, date_created, 'aside', access_key, name, email"
+                " FROM messages WHERE id = ?",
+                (id_,),
+            )
+            connection.execute(
+                "UPDATE messages SET content = '', is_finished = 0 WHERE id = ?", (id_,)
+            )
+        else:
+            connection.execute(
+                "UPDATE messages SET role = 'aside', is_finished = 0 WHERE id = ?", (id_,)
+            )
+
+
+def _stands_for_opening(connection: sqlite3.Connection, interview: list[str], copy: int) -> bool:
+    """Tell whether only the copy of the prompt stands between the prompt and the applicant.
+
+    Then an empty message must take its place, as in `_put_in_order`.
+    """
+    neighbours = connection.execute(
+        "SELECT role FROM messages WHERE access_key = ? AND name = ? AND email = ?"
+        " AND role <> 'aside' AND id <> ? ORDER BY id LIMIT 2",
+        (*interview, copy),
+    ).fetchall()
+    return neighbours == [("system",), ("user",)]

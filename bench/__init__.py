@@ -1,0 +1,1 @@
+"""The service measured: against its peers, and against what nobody can beat."""

@@ -1,0 +1,21 @@
+"""How gunicorn serves the service without storage: as gunicorn.conf.py has it serve ours."""
+
+import gc
+import os
+
+from config import Config
+
+worker_class = "gthread"
+workers = Config.web_concurrency
+threads = Config.worker_threads
+worker_connections = 1000
+preload_app = True
+keepalive = 75
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112
+control_socket_disable = True
+
+
+def when_ready(_server: object) -> None:
+    """Leave what is loaded out of the garbage collector's rounds, as ours does."""
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,39 @@
+"""The service's parts, made once by `create_app()` and reached by every view."""
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from access.applicant_tokens import ApplicantTokens
+from access.rate_limits import RateLimits
+from config import Config
+from db import Database
+from interviews.interview import Interviews
+
+_NAME = "tukma"  # in `app.extensions`
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the views work with."""
+
+    config: Config
+    database: Database
+    interviews: Interviews
+    tokens: ApplicantTokens
+    limits: RateLimits
+
+    def close(self) -> None:
+        """Close the connections to the database and to the model."""
+        self.interviews.close()
+
+
+def register_service(app: Flask, parts: Service) -> None:
+    """Give the app its service."""
+    app.extensions[_NAME] = parts
+
+
+def service(app: Flask | None = None) -> Service:
+    """Return the service of an app; without one, of the app that serves the current request."""
+    parts: Service = (app or current_app).extensions[_NAME]
+    return parts
