@@ -18,7 +18,7 @@ from postgresql import PostgresServer
 from proxy import Loss, Proxy
 from server import Gunicorn
 from storage.errors import CommitUnknown, DatabaseUnavailable
-from storage.postgres.database import ONE_ACCESS_KEY, ONE_INTERVIEW, WRITE, translated
+from storage.postgres.database import GRACE, ONE_ACCESS_KEY, ONE_INTERVIEW, WRITE, translated
 from storage.postgres.schema import hash_of_interview
 
 KEY = InterviewKey(*ANA.fields.values())
@@ -59,6 +59,13 @@ def proxy(server: PostgresServer) -> Iterator[Proxy]:
 @pytest.fixture
 def proxied_url(database_url: str, server: PostgresServer, proxy: Proxy) -> str:
     """The test's database, reached over a network that may fail."""
+    # Shortly after a crash, such as another test's, or its first start, the server does not vouch
+    # for a commit.
+    started = "SELECT stats_reset FROM pg_stat_bgwriter"
+    while server.execute(f"SELECT ({started}) < clock_timestamp() - interval '{GRACE} s'") != [
+        (True,)
+    ]:
+        time.sleep(0.05)
     return database_url.replace(f":{server.port}/", f":{proxy.port}/")
 
 
