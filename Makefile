@@ -36,7 +36,7 @@ migrate: $(VENV)/.installed
 	$(BIN)/python -m commands migrate
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxschedchunk 1
 
 check: $(VENV)/.installed-dev $(VENV)/.installed-bench
 	$(BIN)/ruff format --check .

@@ -1,10 +1,14 @@
 """What the tests share: a rehearsal interviewer, and the app in front of a fresh database.
 
 A test marked `both_databases` runs on SQLite and on PostgreSQL, unless it asks for `database_path`,
-which only a file has. All others run on SQLite.
+which only a file has. All others run on SQLite. One marked `long` is begun before the others.
+
+The tests may run in several processes at once: what a test starts, writes and counts is its own.
 """
 
+import logging
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +20,7 @@ import pytest
 # Importing app.py makes an app of the environment; it must not touch a developer's own files.
 os.environ["OPENAI_API_KEY"] = "key-of-the-environment"
 os.environ["DATABASE_URL"] = f"sqlite:///{tempfile.mkdtemp()}/imported.db"
+logging.disable()  # else each process of a run writes its log into the progress
 
 from api import Api, over_flask
 from app import create_app
@@ -26,7 +31,24 @@ from schemas import fresh_schema
 from server import Gunicorn
 from web.service import service
 
+logging.disable(logging.NOTSET)
+
 API_KEY = "sk-secret-of-the-tests"
+
+# A shell ignores SIGINT for what it starts in the background, and the programs that tests start,
+# and stop by it, would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes `-n auto` is: two a processor, as tests wait half of their time."""
+    return min(2 * (os.cpu_count() or 1), 8)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest, lest one of them goes on when all others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture

@@ -72,6 +72,17 @@ def response(method: str, path: str, status: int) -> dict[str, Any]:
 
 
 @cache
+def header_types(method: str, path: str, status: int) -> dict[str, tuple[bool, Any]]:
+    """For each header of a response: whether it is a number, and what holds it to its schema."""
+    described = response(method, path, status).get("headers", {})
+    schemas = {name: resolved(header)["schema"] for name, header in described.items()}
+    return {
+        name: (schema["type"] == "integer", jsonschema_rs.validator_for(schema))
+        for name, schema in schemas.items()
+    }
+
+
+@cache
 def validator(method: str, path: str, status: int) -> Any:
     """What holds a body against its schema."""
     schema = response(method, path, status)["content"]["application/json"]["schema"]
@@ -85,8 +96,6 @@ def hold(method: str, path: str, status: int, body: Any, headers: Headers) -> No
         assert status in (404, 405)
         return
     validator(method, known, status).validate(body)
-    for name, header in response(method, known, status).get("headers", {}).items():
+    for name, (is_number, kind) in header_types(method, known, status).items():
         assert name in headers
-        schema = resolved(header)["schema"]
-        value = int(headers[name]) if schema["type"] == "integer" else headers[name]
-        jsonschema_rs.validator_for(schema).validate(value)
+        kind.validate(int(headers[name]) if is_number else headers[name])

@@ -60,6 +60,15 @@ def conversing(server: Gunicorn, count: int) -> Iterator[list[Conversation]]:
         assert not conversation.is_alive()
 
 
+def go_on(conversations: Sequence[Conversation], replies: int = 2) -> None:
+    """Wait until each applicant has been answered so many times more."""
+    before = [len(conversation.acknowledged) for conversation in conversations]
+    for conversation, count in zip(conversations, before, strict=True):
+        while len(conversation.acknowledged) < count + replies:
+            assert conversation.is_alive()
+            time.sleep(0.01)
+
+
 def told_of(conversations: Sequence[Conversation], server: Gunicorn) -> str:
     """Check that every acknowledged turn is stored, once, in order, as it was acknowledged."""
     with server.api() as api:

@@ -41,8 +41,11 @@ class PostgresServer:
             shutil.chown(self.folder, self._user)
         self.port = free_port()
         self._data = self.folder / "data"
-        self._run("initdb", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D", str(self._data))
+        # Without waiting for the disk, here and later: the server is killed, its machine is not.
+        options = ("-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
+        self._run("initdb", *options, "-D", str(self._data))
         settings = {
+            "fsync": "off",
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self.folder),
@@ -98,7 +101,9 @@ class PostgresServer:
         for name, value in settings.items():
             self.execute(f"ALTER SYSTEM SET {name} = '{value}'")
         self.execute("SELECT pg_reload_conf()")
-        time.sleep(0.3)
+        for name, value in settings.items():
+            while self.execute(f"SHOW {name}") != [(value,)]:
+                time.sleep(0.01)
 
     @contextmanager
     def silent(self) -> Iterator[None]:

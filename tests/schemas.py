@@ -1,7 +1,7 @@
 """A schema of one's own in a PostgreSQL database, for tests and for the bench."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import psycopg
@@ -16,12 +16,22 @@ def fresh_schema(url: str) -> Iterator[str]:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
     yield f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{name}"
+    drop_schema(url, name)
+
+
+def drop_schema(url: str, name: str) -> None:
+    """Drop a schema, and end what still uses it: a process that was killed, a call left alone."""
+    is_dropped = False
     with psycopg.connect(url, autocommit=True) as connection:
-        # Who was killed may not have been missed yet.
-        connection.execute(
-            "SELECT pg_terminate_backend(pid)"
-            " FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
-            " WHERE relnamespace = %s::regnamespace AND pid <> pg_backend_pid()",
-            [name],
-        )
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+        while not is_dropped:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid)"
+                " FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+                " WHERE relnamespace = %s::regnamespace AND pid <> pg_backend_pid()",
+                [name],
+            )
+            # Else a transaction that has begun meanwhile may wait for us, and we for it.
+            with suppress(psycopg.errors.DeadlockDetected):
+                drop = sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name))
+                connection.execute(drop)
+                is_dropped = True

@@ -1,5 +1,7 @@
 """The service as it is deployed: gunicorn in processes of its own."""
 
+import atexit
+import json
 import os
 import signal
 import socket
@@ -8,7 +10,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import httpx2
 
@@ -99,6 +104,63 @@ def development_server(folder: Path) -> Iterator[int]:
         process.wait()
 
 
+class Spawner:
+    """The process of `spawner.py`, which starts gunicorn for this one."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "tests/spawner.py"],
+            cwd=APP_FOLDER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        atexit.register(self._process.communicate)
+
+    def ask(self, **request: Any) -> Any:
+        """Send a request, and return the answer."""
+        with self._lock:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+            return json.loads(self._process.stdout.readline())
+
+
+@cache
+def spawner() -> Spawner:
+    """Return the one that this process has."""
+    return Spawner()
+
+
+class Forked:
+    """A gunicorn that the spawner has started, with as much of `subprocess.Popen` as is needed."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+        self._status: int | None = None
+        self.pid: int = spawner().ask(arguments=arguments, environment=environment, log=str(log))
+
+    def poll(self) -> int | None:
+        """Return its status if it has ended."""
+        if self._status is None:
+            self._status = spawner().ask(status_of=self.pid)
+        return self._status
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for it to end, and return its status."""
+        give_up = time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if time.monotonic() > give_up:
+                raise subprocess.TimeoutExpired("gunicorn", timeout)
+            time.sleep(0.005)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
 class Gunicorn:
     """`gunicorn app:app` on a port of its own, with a log that can be read."""
 
@@ -107,7 +169,7 @@ class Gunicorn:
         self.log = log
         self._settings = settings
         self._arguments = arguments
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     def start(self) -> "Gunicorn":
         """Start it, and return once it answers."""
@@ -124,23 +186,17 @@ class Gunicorn:
         # Settings that are blank count as unset, and are not filled in from a developer's .env.
         environment = {"OPENAI_MODEL": "", "CLOSING_PHRASE": "", "PATH": os.environ["PATH"]}
         environment |= NO_AUTHORITIES
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "gunicorn", "app:app"),
-                    *("--bind", f"127.0.0.1:{self.port}"),
-                    *self._arguments,
-                ],
-                cwd=APP_FOLDER,
-                env={**environment, **self._settings},
-                stdout=log,
-                stderr=log,
-            )
+        self.log.touch()
+        self._process = Forked(
+            ["app:app", "--bind", f"127.0.0.1:{self.port}", *self._arguments],
+            {**environment, **self._settings},
+            self.log,
+        )
 
     def wait(self) -> int:
         """Wait for it to end, and return its status."""
         assert self._process is not None
-        return self._process.wait(PATIENCE)
+        return self._process.wait()
 
     def workers(self) -> list[int]:
         assert self._process is not None
@@ -157,7 +213,7 @@ class Gunicorn:
         assert self._process is not None
         # The master first, so that it starts no new workers.
         workers = self.workers()
-        self._process.kill()
+        self._process.send_signal(signal.SIGKILL)
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
         self._process.wait()
@@ -170,7 +226,7 @@ class Gunicorn:
     def terminate(self) -> None:
         """Tell it to stop, as a deployment does."""
         assert self._process is not None
-        self._process.terminate()
+        self._process.send_signal(signal.SIGTERM)
 
     def signal(self, number: int) -> None:
         """Send its master a signal."""
@@ -179,9 +235,9 @@ class Gunicorn:
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+            self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(PATIENCE)
+                self._process.wait()
             except subprocess.TimeoutExpired:
                 self.kill()
 

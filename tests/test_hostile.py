@@ -364,29 +364,44 @@ def all_attacks() -> Iterator[Attack]:
 # --- The bystander ---
 
 
-def rows_of(database_url: str) -> list[Any]:
-    """Everything that is in the database."""
-    connection: Any
-    if database_url.startswith("sqlite"):
-        connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
-        tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
-    else:
-        connection = psycopg.connect(database_url)
+Rows = Callable[[], list[Any]]
+
+
+@pytest.fixture
+def rows(database_url: str) -> Iterator[Rows]:
+    """What returns everything that is in the database."""
+    is_sqlite = database_url.startswith("sqlite")
+    connections: list[Any] = []
+
+    def connection() -> Any:
+        """Return the one connection; the database must be there when it is first used."""
+        if not connections and is_sqlite:
+            path = database_url.removeprefix("sqlite:///")
+            connections.append(sqlite3.connect(path, isolation_level=None))
+        elif not connections:
+            connections.append(psycopg.connect(database_url, autocommit=True))
+        return connections[0]
+
+    def everything() -> list[Any]:
         tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
-    rows = [
-        connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
-        for (table,) in connection.execute(tables).fetchall()
-    ]
-    connection.close()
-    return rows
+        if is_sqlite:
+            tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        return [
+            connection().execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+            for (table,) in connection().execute(tables).fetchall()
+        ]
+
+    yield everything
+    for one in connections:
+        one.close()
 
 
 class Bystander:
     """Ana, whose interview is under way, and stays as it is."""
 
-    def __init__(self, api: Api, database_url: str) -> None:
+    def __init__(self, api: Api, rows: Rows) -> None:
         self._api = api
-        self._database_url = database_url
+        self._rows = rows
         assert api.start().status == 200
         assert api.reply("I have worked in intensive care for eight years.").status == 200
         self._before = self._now()
@@ -401,7 +416,7 @@ class Bystander:
             self._api.status(),
             self._api.get("/get_applicants/job-1").body,
             self._api.get("/finished_interviews/job-1").body,
-            rows_of(self._database_url),
+            self._rows(),
         )
 
 
@@ -415,19 +430,20 @@ def with_key(api: Api) -> Api:
     return Api(send, api.raw)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("instance", [{}, WITH_KEYS], ids=["open", "with keys"])
 @pytest.mark.parametrize("group", GROUPS)
 def test_whatever_is_sent_is_refused_in_json_and_changes_nothing(
     make_api: Callable[..., Api],
     rehearsal: Rehearsal,
-    database_url: str,
+    rows: Rows,
     group: str,
     instance: dict[str, Any],
 ) -> None:
     api = make_api(**instance)
     if instance:
         api = with_key(api)
-    bystander = Bystander(api, database_url)
+    bystander = Bystander(api, rows)
     asked = len(rehearsal.requests)
     for attack in GROUPS[group]():
         attack.over(api)
@@ -585,15 +601,16 @@ def memory(process: int, figure: str) -> int:
 ONE_PROCESS = {"WEB_CONCURRENCY": "1", "WORKER_THREADS": "8", "MAX_MODEL_CALLS": "4"}
 
 
+@pytest.mark.long
 def test_the_real_server_refuses_it_all_in_bounded_memory(
     make_server: Callable[..., Gunicorn],
     rehearsal: Rehearsal,
-    database_url: str,
+    rows: Rows,
     database_path: Path,  # on SQLite alone: what reaches the database does so in the tests above
 ) -> None:
     server = make_server(**ONE_PROCESS).start()
     with server.api() as api:
-        bystander = Bystander(api, database_url)
+        bystander = Bystander(api, rows)
         (worker,) = server.workers()
         before = memory(worker, "VmRSS")
         for attack in all_attacks():
@@ -717,10 +734,10 @@ def tokens_of(api: Api) -> tuple[str, str]:
 
 
 def test_what_is_no_key_and_no_token_opens_nothing(
-    make_api: Callable[..., Api], rehearsal: Rehearsal, database_url: str
+    make_api: Callable[..., Api], rehearsal: Rehearsal, rows: Rows
 ) -> None:
     api = make_api(**WITH_KEYS)
-    bystander = Bystander(with_key(api), database_url)
+    bystander = Bystander(with_key(api), rows)
     for attack in break_ins(*tokens_of(with_key(api))):
         attack.over(api)
         bystander.is_as_before(attack)
@@ -730,13 +747,13 @@ def test_what_is_no_key_and_no_token_opens_nothing(
 def test_the_real_server_lets_nobody_in_without_a_key(
     make_server: Callable[..., Gunicorn],
     rehearsal: Rehearsal,
-    database_url: str,
+    rows: Rows,
     database_path: Path,  # on SQLite alone: what reaches the database does so in the tests above
 ) -> None:
     server = make_server(**ONE_PROCESS, API_KEYS=KEY, SECRET_KEY=SECRET).start()
     with server.api() as open_api:
         api = with_key(open_api)
-        bystander = Bystander(api, database_url)
+        bystander = Bystander(api, rows)
         tokens = tokens_of(api)
         (worker,) = server.workers()
         before = memory(worker, "VmRSS")
@@ -750,10 +767,10 @@ def test_the_real_server_lets_nobody_in_without_a_key(
 
 
 def test_a_token_opens_nothing_else_whatever_the_path(
-    make_api: Callable[..., Api], database_url: str
+    make_api: Callable[..., Api], rows: Rows
 ) -> None:
     api = make_api(**WITH_KEYS)
-    bystander = Bystander(with_key(api), database_url)
+    bystander = Bystander(with_key(api), rows)
     _, token = tokens_of(with_key(api))
     headers = {**JSON, "Authorization": f"Bearer {token}"}
     for attack in tricky_paths():
@@ -933,47 +950,47 @@ reproducible = settings(
 @reproducible
 @given(path=st.sampled_from(["/start_interview", "/reply"]), body=anything.map(on_the_wire))
 def test_any_json_is_refused_unless_it_is_as_described(
-    small: Api, rehearsal: Rehearsal, database_url: str, path: str, body: Any
+    small: Api, rehearsal: Rehearsal, rows: Rows, path: str, body: Any
 ) -> None:
-    before = rows_of(database_url)
+    before = rows()
     answer = small.post(path, body)
     assert (answer.status, list(answer.body)) == (400, ["error"])
-    assert rows_of(database_url) == before
+    assert rows() == before
     assert not rehearsal.requests
 
 
 @reproducible
 @given(body=bodies("accessKey", "name", "email", "prompt").map(on_the_wire))
 def test_a_start_is_taken_if_it_is_as_described_and_otherwise_leaves_nothing(
-    small: Api, rehearsal: Rehearsal, database_url: str, body: dict[str, Any]
+    small: Api, rehearsal: Rehearsal, rows: Rows, body: dict[str, Any]
 ) -> None:
     rehearsal.requests.clear()
-    before = rows_of(database_url)
+    before = rows()
     if not is_as_described(body, "Start"):
         answer = small.post("/start_interview", body)
         assert (answer.status, list(answer.body)) == (400, ["error"])
-        assert (rows_of(database_url), len(rehearsal.requests)) == (before, 0)
+        assert (rows(), len(rehearsal.requests)) == (before, 0)
         return
     applicant = Applicant(body["accessKey"], body["name"], body["email"])
     if small.status(applicant) == "uninitiated":
         answer = small.post("/start_interview", body)
         assert (answer.status, answer.body["system"]) == (200, SCRIPT[0])
         assert small.said(applicant) == [body["prompt"], SCRIPT[0]]
-        before = rows_of(database_url)
+        before = rows()
     again = small.post("/start_interview", body)
     assert (again.status, list(again.body)) == (400, ["message"])
-    assert rows_of(database_url) == before
+    assert rows() == before
 
 
 @reproducible
 @given(body=bodies("accessKey", "name", "email", "message").map(on_the_wire))
 def test_a_reply_to_nobodys_interview_leaves_nothing(
-    small: Api, rehearsal: Rehearsal, database_url: str, body: dict[str, Any]
+    small: Api, rehearsal: Rehearsal, rows: Rows, body: dict[str, Any]
 ) -> None:
-    before = rows_of(database_url)
+    before = rows()
     answer = small.post("/reply", body)
     assert answer.status == (404 if is_as_described(body, "Reply") else 400)
-    assert (rows_of(database_url), len(rehearsal.requests)) == (before, 0)
+    assert (rows(), len(rehearsal.requests)) == (before, 0)
 
 
 numbers = itertools.count()

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from api import Api
 from config import APP_FOLDER, Config, StartError
-from conversations import conversing, told_of
+from conversations import conversing, go_on, told_of
 from openai_api.rehearsal import Behaviour, Rehearsal
 from postgresql import PgBouncer, PostgresServer
 from server import Gunicorn
@@ -44,7 +43,7 @@ class TestPgBouncer:
         rehearsal.default = Behaviour(echo=True, delay=0.01)
         service = make_server(DATABASE_URL=url).start()
         with conversing(service, 8) as conversations:
-            time.sleep(3)
+            go_on(conversations, replies=20)
         print(f"Through PgBouncer: {told_of(conversations, service)}")
         assert {status for each in conversations for status in each.statuses} == {200}
         rehearsal.default = Behaviour(delay=0.3, echo=True)

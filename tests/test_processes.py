@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from api import ANA, PROMPT
-from conversations import conversing, told_of
+from conversations import conversing, go_on, told_of
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from server import Gunicorn
 
@@ -94,6 +94,7 @@ def test_many_workers_may_start_at_once_on_a_new_file(
         assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.long
 def test_nothing_acknowledged_is_lost_by_kill_9(
     make_server: Callable[..., Gunicorn], rehearsal: Rehearsal
 ) -> None:
@@ -102,7 +103,8 @@ def test_nothing_acknowledged_is_lost_by_kill_9(
     with conversing(server, 8) as conversations:
         chance = random.Random(1)
         for number in range(10):
-            time.sleep(chance.uniform(0.2, 0.6))
+            go_on(conversations)
+            time.sleep(chance.uniform(0, 0.2))
             if number % 2:
                 server.kill()
                 server.start()

@@ -51,6 +51,7 @@ def refused(events: Path) -> Iterator[tuple[str, int, Any]]:
                 yield case["path"], status, json.loads(body)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keys", [{}, WITH_KEYS], ids=["open", "with keys"])
 def test_no_answer_strays_from_the_description(
     make_server: Callable[..., Gunicorn], tmp_path: Path, keys: dict[str, str]

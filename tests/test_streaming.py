@@ -284,6 +284,7 @@ class TestFailures:
             again = reply(server, "Hello", person)
             assert (again.text, again.last) == (SCRIPT[1], Event("done", {"system": SCRIPT[1]}))
             assert said(server, person)[2:] == ["Hello", SCRIPT[1]]
+        wait_until(lambda: len(lines_of(server)) == 2 * len(people))
         assert [line["stream"] for line in lines_of(server)] == ["error", "done"] * len(people)
 
     def test_a_stream_that_tears_before_a_word_is_asked_for_again(

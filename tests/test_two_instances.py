@@ -74,6 +74,7 @@ def insist(api: Api, path: str, body: dict[str, str], key: str, tries: list[str]
     raise AssertionError("no instance answered in a minute")
 
 
+@pytest.mark.long
 def test_an_instance_that_is_killed_again_and_again_loses_and_doubles_nothing(
     topology: Topology, rehearsal: Rehearsal
 ) -> None:
@@ -99,14 +100,23 @@ def test_an_instance_that_is_killed_again_and_again_loses_and_doubles_nothing(
                 said += [message, answer]
             return said
 
+    def go_on() -> None:
+        """Wait until three more requests an applicant have been made."""
+        enough = len(tries) + 3 * len(applicants)
+        while len(tries) < enough:
+            assert not any(future.done() for future in holding)
+            time.sleep(0.01)
+
     with ThreadPoolExecutor(len(applicants)) as pool:
         holding = [pool.submit(hold, applicant) for applicant in applicants]
-        for _, instance in zip(range(KILLS), cycle(topology.instances), strict=False):
-            time.sleep(0.4)
-            instance.kill()
-            time.sleep(0.2)
-            instance.start()
-        over.set()
+        try:
+            for _, instance in zip(range(KILLS), cycle(topology.instances), strict=False):
+                go_on()
+                instance.kill()
+                go_on()
+                instance.start()
+        finally:
+            over.set()
         transcripts = [future.result() for future in holding]
 
     with client(topology.url) as http:

@@ -8,9 +8,10 @@ Value = TypeVar("Value")
 
 
 def wait_until(look: Callable[[], Value]) -> Value:
-    """Return the first value that is true; it must come within half a minute."""
-    for _ in range(1500):
+    """Return the first value that is true; it must come within a minute and a half."""
+    give_up = time.monotonic() + 90
+    while time.monotonic() < give_up:
         if value := look():
             return value
-        time.sleep(0.02)
+        time.sleep(0.01)
     raise AssertionError("it never came to be")
