@@ -25,11 +25,11 @@ class Unauthenticated(ApiError):
 
 
 class Forbidden(ApiError):
-    """The request's credential does not open what was asked for."""
+    """The request's credential does not open the subject of the request."""
 
 
 class NotFound(ApiError):
-    """What was asked for does not exist."""
+    """The subject of the request does not exist."""
 
 
 class TimedOut(ApiError):
@@ -37,7 +37,7 @@ class TimedOut(ApiError):
 
 
 class Conflict(ApiError):
-    """What is stored does not allow what was asked for."""
+    """The stored state does not allow the request."""
 
 
 class Contradiction(ApiError):
@@ -53,4 +53,4 @@ class Failed(ApiError):
 
 
 class Unavailable(ApiError):
-    """The service cannot do at the moment what was asked; the client may try again."""
+    """The service cannot carry out the request at the moment; the client may try again."""

@@ -1,6 +1,6 @@
-"""How gunicorn serves the app; `gunicorn app:app` finds this file by itself.
+"""gunicorn's settings for the app; `gunicorn app:app` finds this file by itself.
 
-What the environment's `PORT` says, gunicorn takes over without us: 0.0.0.0 and that port.
+gunicorn reads `PORT` from the environment without us, and listens on 0.0.0.0 and that port.
 """
 
 import gc
@@ -35,8 +35,8 @@ worker_connections = 2000 + threads
 Worker.client_timeout = settings.client_timeout
 Worker.max_body_bytes = settings.max_body_bytes
 
-# Loaded once and shared by the processes that are forked from it; a setting that is wrong is told
-# once, and a file is migrated once. Nothing that must not be forked is open by then.
+# Loaded once and shared by the processes that are forked from it; a setting that is wrong is
+# reported once, and a file is migrated once. Nothing that must not be forked is open by then.
 preload_app = True
 
 # A reply that is under way when the service is stopped gets the time to end.
@@ -45,7 +45,7 @@ graceful_timeout = int(settings.reply_deadline) + 10
 # Proxies keep connections open for about a minute; whoever closes first loses requests.
 keepalive = 75
 
-# Whom to believe about a client's address and scheme is up to TRUSTED_PROXIES alone.
+# TRUSTED_PROXIES alone decides which proxies are believed about a client's address and scheme.
 forwarded_allow_ips = ""
 
 # The most that gunicorn takes. fields.py refuses an interview whose URL would be longer.

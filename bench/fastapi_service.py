@@ -1,4 +1,4 @@
-"""What a good engineer would write instead in an afternoon, to be compared with.
+"""A plain FastAPI service, as a good engineer would write it in an afternoon, to compare with.
 
 FastAPI on two uvicorn workers, the async OpenAI client, aiosqlite: one connection a process, WAL,
 every commit synced. It stores the applicant's message before it asks, as ours does; it has none of

@@ -1,4 +1,4 @@
-"""What every measure needs: its servers, load, calls that take turns, and rows of the table."""
+"""The parts of every measure: servers, load, calls that take turns, and rows of the table."""
 
 import json
 import os
@@ -150,7 +150,7 @@ def load(server: Server, label: str, connections: int, **options: Any) -> dict[s
 
 
 class Figures(NamedTuple):
-    """What a server does under load, by the median of its rounds; times are in seconds."""
+    """The figures of a server under load, medians of its rounds; times are in seconds."""
 
     rate: float
     """Replies a second."""
@@ -158,7 +158,7 @@ class Figures(NamedTuple):
     """Processor time of the server a reply."""
     p95: float
     load_share: float
-    """What the load took of two cores."""
+    """The share of two cores that the load took."""
 
 
 def load_in_turn(

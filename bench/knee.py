@@ -38,7 +38,7 @@ class Search:
 
     @property
     def is_over(self) -> bool:
-        """Whether the rate is found."""
+        """True once the rate is found."""
         return self._missed <= self.kept * PRECISION or self._missed < 1
 
     def step(self) -> None:

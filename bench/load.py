@@ -64,7 +64,7 @@ async def stream(
 
 
 class Load:
-    """What a number of applicants experience."""
+    """The requests of a number of applicants, and what came of them."""
 
     def __init__(self, port: int, label: str, seconds: float, each: int) -> None:
         self._port = port

@@ -1,4 +1,4 @@
-"""How gunicorn serves the service without storage: as gunicorn.conf.py has it serve ours."""
+"""gunicorn's settings for the service without storage: those of gunicorn.conf.py."""
 
 import gc
 import os

@@ -19,7 +19,7 @@ STEP = 1000
 # Seconds to wait for a database that is locked at the moment.
 LOCK_TIMEOUT = 30.0
 
-# What SQLite's check reports of values in files of the predecessor's, and is no damage.
+# Reports of SQLite's check on values in files of the predecessor's that are no damage.
 UNUSUAL_VALUE = re.compile(r"\w+ value in \w+\.\w+$")
 
 

@@ -113,7 +113,7 @@ class _Children:
 
 
 class _Figures:
-    """What this process counts."""
+    """The figures that this process counts."""
 
     def __init__(self, number: int) -> None:
         from prometheus_client import Counter, Gauge, Histogram, values

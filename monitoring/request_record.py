@@ -24,7 +24,7 @@ class Record:
     tokens_in: int = 0
     tokens_out: int = 0
     stream: str = ""
-    """How a stream ended: `done`, `error` or `left`, if the client went away; else empty."""
+    """The end of a stream: `done`, `error` or, if the client went away, `left`; else empty."""
     call: Future[Any] | None = None
     """The call to the model that the request has begun. Until it has ended, figures may change."""
 

@@ -45,9 +45,9 @@ class ArrivingRequest:
         self.first_byte_at = time.monotonic()
         self.expects_continue = False
         self.was_continued = False
-        """Whether the client has been sent `100 Continue`."""
+        """True once the client has been sent `100 Continue`."""
         self.has_ended = False
-        """Whether the client has closed its side: no more will come."""
+        """True once the client has closed its side, so that no more will come."""
         self._max_body_bytes = max_body_bytes
         self._searched = 0
         self._body_at = 0  # 0 until the head has ended
@@ -58,7 +58,7 @@ class ArrivingRequest:
 
     @property
     def has_head(self) -> bool:
-        """Whether the head is here as a whole."""
+        """True once the whole head has arrived."""
         return self._body_at > 0
 
     @property
@@ -95,7 +95,7 @@ class ArrivingRequest:
         return piece
 
     def _is_whole(self) -> bool:
-        """Tell whether all of it is here, or enough to refuse it."""
+        """Return whether all of it has arrived, or enough to refuse it."""
         if not self._body_at and not self._find_body():
             return self._is_hopeless()
         if self._is_chunked:
@@ -118,7 +118,7 @@ class ArrivingRequest:
         return True
 
     def _is_hopeless(self) -> bool:
-        """Tell whether the parser will refuse what there is of a head, whatever follows."""
+        """Return whether the parser will refuse this beginning of a head, however it goes on."""
         is_broken = _BARE_LF.search(self.data, self._searched) is not None
         self._searched = len(self.data)
         if is_broken or self._searched > MAX_HEAD:

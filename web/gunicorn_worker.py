@@ -74,7 +74,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         self.held = 0
         """Bytes of its request that count towards `MAX_BYTES_ARRIVING`."""
         self.is_too_late = False
-        """Whether the request's time is over. The app answers what there is of it."""
+        """True once the request's time is over; the app then answers the part that has arrived."""
 
     def init(self) -> None:
         """Have the parser read what has arrived, instead of the socket."""

@@ -142,7 +142,7 @@ def _set_journal_mode(connection: Connection, lock_timeout: float) -> None:
 
 
 def wal_is_safe(version: tuple[int, ...]) -> bool:
-    """Tell whether the SQLite version is free of the WAL-reset bug.
+    """Return whether the SQLite version is free of the WAL-reset bug.
 
     In the others, connections that write at the same time may corrupt a WAL database
     (https://sqlite.org/wal.html#walresetbug).

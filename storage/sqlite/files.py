@@ -18,7 +18,7 @@ def create_private(path: Path) -> None:
 
     """
     try:
-        # Where the path is a link, as on some platforms' volumes, the file is what it points to.
+        # The path may be a link, as on some platforms' volumes; the file is the link's target.
         file = os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     except FileExistsError:
         return

@@ -38,7 +38,7 @@ class Group:
 
     @property
     def is_open(self) -> bool:
-        """Whether another thread may write in it."""
+        """True while another thread may write in it."""
         return self._error is None and self._writers < MAX_WRITERS
 
     @contextmanager

@@ -66,8 +66,8 @@ IDEMPOTENCY_KEYS = """
     ) WITHOUT ROWID
 """
 
-# How often an interview's tokens were revoked. The interview is named as tokens name it, by its
-# digest, so that a token is enough to find out whether it was revoked.
+# The number of times that an interview's tokens were revoked. The interview is named as tokens name
+# it, by its digest, so that a token is enough to find out whether it was revoked.
 REVOCATIONS = """
     CREATE TABLE token_revocations (
         interview TEXT NOT NULL PRIMARY KEY,
@@ -269,7 +269,7 @@ def _keep_one_prompt(connection: sqlite3.Connection) -> None:
 
 
 def _stands_for_opening(connection: sqlite3.Connection, interview: list[str], copy: int) -> bool:
-    """Tell whether only the copy of the prompt stands between the prompt and the applicant.
+    """Return whether only the copy of the prompt stands between the prompt and the applicant.
 
     Then an empty message must take its place, as in `_put_in_order`.
     """
