@@ -111,7 +111,8 @@ def test_a_copy_that_breaks_off_leaves_nothing(
 ) -> None:
     api.start(prompt="x" * 90_000)
     folder = tmp_path / "copies"
-    command = f"ulimit -f 20; exec {sys.executable} -m commands backup {folder}/copy.db"
+    # -B, as Python would keep what fits of a compiled module, and no later process could load it.
+    command = f"ulimit -f 20; exec {sys.executable} -B -m commands backup {folder}/copy.db"
     done = subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=APP_FOLDER,
