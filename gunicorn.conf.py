@@ -17,6 +17,8 @@ from config import StartError, load
 from monitoring import metrics
 from monitoring.log_writer import write_in_background
 from monitoring.metric_files import PLACES, MetricFiles
+from web.arriving_request import BodyLimits
+from web.fields import body_limits
 from web.gunicorn_worker import Worker, allow_many_connections, limit_writes, without_personal_data
 
 try:
@@ -33,7 +35,7 @@ threads = settings.worker_threads
 allow_many_connections()
 worker_connections = 2000 + threads
 Worker.client_timeout = settings.client_timeout
-Worker.max_body_bytes = settings.max_body_bytes
+Worker.body_limits = BodyLimits(settings.max_body_bytes, body_limits(settings))
 
 # Loaded once and shared by the processes that are forked from it; a setting that is wrong is
 # reported once, and a file is migrated once. Nothing that must not be forked is open by then.

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from web import arriving_request
-from web.arriving_request import ArrivingRequest
+from web.arriving_request import ArrivingRequest, BodyLimits
 
 LIMIT = 1000
+LIMITS = BodyLimits(LIMIT, {b"/small": 10})
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nContent-Length: 10\r\nHost: x\r\n\r\n0123456789"
@@ -25,6 +26,7 @@ AFTER_AN_EMPTY_LINE = b"\r\n" + POST
 # The parser refuses these, and need not wait for more.
 BARE_LF = b"GET / HTTP/1.1\n"
 TOO_LONG_A_BODY = b"POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n"
+TOO_LONG_FOR_ITS_PATH = b"POST /small?a=b HTTP/1.1\r\nContent-Length: 11\r\n\r\n"
 NO_CHUNK = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
 NEGATIVE_CHUNK = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n"
 
@@ -41,14 +43,14 @@ def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
     "sent",
     [
         *(GET, POST, EMPTY, CHUNKED, TRAILERS, AFTER_AN_EMPTY_LINE),
-        *(BARE_LF, TOO_LONG_A_BODY, NO_CHUNK, NEGATIVE_CHUNK),
+        *(BARE_LF, TOO_LONG_A_BODY, TOO_LONG_FOR_ITS_PATH, NO_CHUNK, NEGATIVE_CHUNK),
     ],
 )
 def test_a_request_is_whole_with_its_last_byte_and_not_before(
     connection: tuple[socket.socket, socket.socket], sent: bytes
 ) -> None:
     client, server = connection
-    byte_by_byte = ArrivingRequest(LIMIT)
+    byte_by_byte = ArrivingRequest(LIMITS)
     for number in range(len(sent)):
         assert byte_by_byte.take_from(server)
         client.send(sent[number : number + 1])
@@ -56,7 +58,7 @@ def test_a_request_is_whole_with_its_last_byte_and_not_before(
     assert byte_by_byte.recv(10_000) == sent
     # In two pieces, wherever they are cut.
     for cut in range(1, len(sent)):
-        in_two = ArrivingRequest(LIMIT)
+        in_two = ArrivingRequest(LIMITS)
         client.send(sent[:cut])
         assert in_two.take_from(server)
         client.send(sent[cut:])
@@ -79,7 +81,7 @@ def test_what_never_ends_is_given_to_the_parser_at_some_point(
     connection: tuple[socket.socket, socket.socket], endless: bytes
 ) -> None:
     client, server = connection
-    request = ArrivingRequest(LIMIT)
+    request = ArrivingRequest(LIMITS)
     for start in range(0, len(endless), 5_000):
         client.sendall(endless[start : start + 5_000])
         if not request.take_from(server):
@@ -91,7 +93,7 @@ def test_the_parser_gets_what_came_and_is_not_kept_waiting_for_more(
     connection: tuple[socket.socket, socket.socket],
 ) -> None:
     client, server = connection
-    request = ArrivingRequest(LIMIT)
+    request = ArrivingRequest(LIMITS)
     client.send(POST[:-1])
     assert request.take_from(server)
     assert request.has_head
@@ -106,7 +108,7 @@ def test_the_parser_gets_what_came_and_is_not_kept_waiting_for_more(
 
 def test_a_body_has_time_by_its_bytes(connection: tuple[socket.socket, socket.socket]) -> None:
     client, server = connection
-    request = ArrivingRequest(1_048_576)
+    request = ArrivingRequest(BodyLimits())
     client.send(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
     request.take_from(server)
     begun = time.monotonic()
@@ -129,7 +131,7 @@ def test_only_http_1_1_expects_to_be_asked_for_the_body(
     connection: tuple[socket.socket, socket.socket], head: bytes, expects: bool
 ) -> None:
     client, server = connection
-    request = ArrivingRequest(LIMIT)
+    request = ArrivingRequest(LIMITS)
     client.send(head + b"Content-Length: 5\r\n\r\n")
     assert request.take_from(server)
     assert request.expects_continue is expects

@@ -7,6 +7,9 @@ they are here, says what is valid. Where the two might differ, the parser gets w
 import re
 import socket
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 # Seconds within which a request's head, or a small body, must be here, however it trickles.
 TIME_TO_ARRIVE = 30.0
@@ -37,10 +40,17 @@ _EXPECTS_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n")
 _CHUNK_SIZE = re.compile(rb"([0-9a-f]{1,15})[ \t]*(?:;.*)?", re.IGNORECASE)
 
 
+class BodyLimits(NamedTuple):
+    """Bytes that a body may have: longer ones are not waited for, as the app refuses them."""
+
+    default: int = 1_048_576
+    by_path: Mapping[bytes, int] = MappingProxyType({})
+
+
 class ArrivingRequest:
     """One request of a connection; to the parser, a socket that never waits."""
 
-    def __init__(self, max_body_bytes: int, begun: bytes = b"") -> None:
+    def __init__(self, limits: BodyLimits, begun: bytes = b"") -> None:
         self.data = bytearray(begun)
         self.first_byte_at = time.monotonic()
         self.expects_continue = False
@@ -48,7 +58,8 @@ class ArrivingRequest:
         """True once the client has been sent `100 Continue`."""
         self.has_ended = False
         """True once the client has closed its side, so that no more will come."""
-        self._max_body_bytes = max_body_bytes
+        self._limits = limits
+        self._max_body_bytes = limits.default
         self._searched = 0
         self._body_at = 0  # 0 until the head has ended
         self._body_bytes = 0
@@ -113,7 +124,11 @@ class ArrivingRequest:
         self._is_chunked = b"\r\ntransfer-encoding:" in head
         length = _CONTENT_LENGTH.search(head)
         self._body_bytes = int(length[1]) if length else 0
-        is_http_1_1 = head.split(b"\r\n", 1)[0].endswith(b"http/1.1")
+        request_line = head.split(b"\r\n", 1)[0]
+        _, _, target = request_line.partition(b" ")
+        path = target.partition(b" ")[0].partition(b"?")[0]
+        self._max_body_bytes = self._limits.by_path.get(path, self._limits.default)
+        is_http_1_1 = request_line.endswith(b"http/1.1")
         self.expects_continue = is_http_1_1 and _EXPECTS_CONTINUE.search(head) is not None
         return True
 

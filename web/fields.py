@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from flask import request
 
+from config import Config
 from db import InterviewKey
 from web.bodies import Json, bytes_for, json_object, storable
 from web.errors import BadField, IncompleteParams
@@ -87,10 +88,29 @@ def idempotency_key() -> str | None:
     return storable("Idempotency-Key", key)
 
 
+def body_limits(config: Config) -> dict[bytes, int]:
+    """Return the bytes that a body may have at most, by path, where a path has a limit of its own.
+
+    The server refuses by it what the endpoint would refuse, before the body has arrived.
+    """
+    return {
+        path: min(config.max_body_bytes, _max_bytes(config, text_chars))
+        for path, text_chars in (
+            (b"/start_interview", config.max_prompt_chars),
+            (b"/reply", config.max_message_chars),
+            (b"/applicant_token", 0),
+            (b"/revoke_applicant_token", 0),
+        )
+    }
+
+
+def _max_bytes(config: Config, text_chars: int) -> int:
+    return bytes_for(len(KEY_FIELDS) * config.max_key_chars + text_chars)
+
+
 def _fields(text_chars: int) -> Json:
     """Return a body that names an interview, and has a text of so many characters at most."""
-    key_chars = len(KEY_FIELDS) * service().config.max_key_chars
-    return json_object(bytes_for(key_chars + text_chars))
+    return json_object(_max_bytes(service().config, text_chars))
 
 
 def _interview_and_text(text_field: str, max_chars: int) -> tuple[InterviewKey, str]:

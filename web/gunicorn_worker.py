@@ -33,7 +33,7 @@ from gunicorn.http.errors import (
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from interviews.shared_calls import THREAD_NAME
-from web.arriving_request import PIECE, ArrivingRequest
+from web.arriving_request import PIECE, ArrivingRequest, BodyLimits
 
 # Seconds that a client gets to read the last response before its connection is closed.
 LINGER = 1.0
@@ -63,12 +63,12 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """A client's connection, with the request that arrives on it."""
 
     def __init__(
-        self, cfg: Any, sock: socket.socket, client: Any, server: Any, *, max_body_bytes: int
+        self, cfg: Any, sock: socket.socket, client: Any, server: Any, *, limits: BodyLimits
     ) -> None:
         super().__init__(cfg, sock, client, server)
         self.parser: Any = None
-        self.max_body_bytes = max_body_bytes
-        self.request = ArrivingRequest(max_body_bytes)
+        self.limits = limits
+        self.request = ArrivingRequest(limits)
         self.deadline = 0.0
         """When the main thread stops watching it, in seconds of `time.monotonic()`."""
         self.held = 0
@@ -90,7 +90,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
         """Begin with what came behind the request that has been answered."""
         begun = self.parser.unreader.take_buffered() + self.request.data
         has_ended = self.request.has_ended
-        self.request = ArrivingRequest(self.max_body_bytes, begun)
+        self.request = ArrivingRequest(self.limits, begun)
         self.request.has_ended = has_ended
 
 
@@ -99,7 +99,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     # gunicorn.conf.py sets both to what the service's settings say.
     client_timeout = 10.0
-    max_body_bytes = 1_048_576
+    body_limits = BodyLimits()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -164,9 +164,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             return
         self.nr_conns += 1
         server = listener.getsockname()
-        self._await_bytes(
-            Connection(self.cfg, client, address, server, max_body_bytes=self.max_body_bytes)
-        )
+        self._await_bytes(Connection(self.cfg, client, address, server, limits=self.body_limits))
 
     def handle(self, conn: Connection) -> Any:
         """Serve a request if it is here as a whole, in a thread of the pool."""
