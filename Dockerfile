@@ -6,10 +6,13 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
 COPY *.py openapi.yaml ./
 COPY access access
+COPY background background
 COPY commands commands
 COPY interviews interviews
 COPY monitoring monitoring
 COPY openai_api openai_api
+COPY positions positions
+COPY scorecards scorecards
 COPY storage storage
 COPY web web
 

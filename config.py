@@ -184,6 +184,13 @@ def _count(name: str, value: str) -> int:
     return _whole_number(name, value, at_least=1)
 
 
+def _odd_number(name: str, value: str) -> int:
+    number = _whole_number(name, value, at_least=1)
+    if number % 2 == 0:
+        raise StartError(f"{name} must be an odd number, not {value!r}.")
+    return number
+
+
 def _count_or_none(name: str, value: str) -> int:
     return _whole_number(name, value, at_least=0)
 
@@ -236,6 +243,22 @@ class Config:
 
     closing_phrase: str = _setting(_text, default="Thank you for your time and insights")
     """The phrase with which the interviewer ends an interview, in upper or lower case."""
+
+    scoring_model: tuple[Model, ...] = _setting(_models, default=())
+    """The models that rate interviews, in the notation of `OPENAI_MODEL`. If unset, the same."""
+
+    scoring_runs: int = _setting(_odd_number, default=3)
+    """The runs in which a model rates each criterion, an odd number; their median counts."""
+
+    scoring_deadline: float = _setting(_seconds, default=300.0)
+    """Seconds within which one attempt at a scorecard must be complete."""
+
+    scoring_calls: int = _setting(_count, default=4)
+    """The most ratings that one process asks models for at once."""
+
+    worker: bool = _setting(_switch, default=True)
+    """`off` keeps this process from background work, such as scorecards; `python -m commands
+    worker` does it alone."""
 
     database_url: str = _setting(_text, default="sqlite:///messages.db", secret=True)
     """`sqlite:///` and a path, where a relative path starts at the folder of `app.py`; or

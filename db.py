@@ -14,6 +14,7 @@ from storage.rows import Applicant as Applicant
 from storage.rows import InterviewKey as InterviewKey
 from storage.rows import Message as Message
 from storage.rows import Role as Role
+from storage.rows import position_digest as position_digest
 from storage.sqlite.database import open_sqlite
 
 

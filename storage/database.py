@@ -31,6 +31,14 @@ class Session(Protocol):
     def one_access_key(self) -> str:
         """The condition that finds one access key's rows by an index."""
 
+    @property
+    def skip_locked(self) -> str:
+        """The end of a `SELECT` that locks its rows, and skips those that others have locked."""
+
+    @property
+    def now(self) -> str:
+        """The expression of the database's own time, in seconds since 1970."""
+
     def execute(self, query: str, values: Mapping[str, object]) -> Rows:
         """Run a query, whose parameters are written `:name`."""
 

@@ -19,6 +19,11 @@ class InterviewKey(NamedTuple):
         return sha256("\0".join(self).encode()).hexdigest()
 
 
+def position_digest(access_key: str) -> str:
+    """Return 64 characters that name the position of an access key."""
+    return sha256(access_key.encode()).hexdigest()
+
+
 class Message(NamedTuple):
     """A stored message.
 

@@ -18,7 +18,15 @@ from postgresql import PostgresServer
 from proxy import Loss, Proxy
 from server import Gunicorn
 from storage.errors import CommitUnknown, DatabaseUnavailable
-from storage.postgres.database import GRACE, ONE_ACCESS_KEY, ONE_INTERVIEW, WRITE, translated
+from storage.postgres.database import (
+    GRACE,
+    NOW,
+    ONE_ACCESS_KEY,
+    ONE_INTERVIEW,
+    SKIP_LOCKED,
+    WRITE,
+    translated,
+)
 from storage.postgres.schema import hash_of_interview
 
 KEY = InterviewKey(*ANA.fields.values())
@@ -130,6 +138,8 @@ class TestCost:
         class Explained(Session):
             one_interview = ONE_INTERVIEW
             one_access_key = ONE_ACCESS_KEY
+            skip_locked = SKIP_LOCKED
+            now = NOW
 
             def execute(self, query: str, values: Mapping[str, object]) -> psycopg.Cursor[Any]:
                 query = translated(query)

@@ -1,6 +1,7 @@
 """Files of the service before this one, and of versions to come."""
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from config import Config, StartError
 from db import Messages, TokenRevocations, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from storage.sqlite.schema import SCHEMA_VERSION
+from storage.tables import TABLES
 
 OLD_TABLE = """
     CREATE TABLE messages (
@@ -351,8 +353,13 @@ def test_many_may_migrate_at_once(write_old: WriteOld, config: Config, database_
 
 
 def user_version(database_path: Path, version: int | None = None) -> int:
+    """Return the version of the file's schema; with one, the file is taken back to it first."""
     connection = sqlite3.connect(database_path)
     if version is not None:
+        if version < 4:
+            for statement in TABLES:
+                if name := re.search(r"CREATE TABLE (\w+)", statement):
+                    connection.execute(f"DROP TABLE {name[1]}")
         connection.execute(f"PRAGMA user_version = {version}")
     found: int = connection.execute("PRAGMA user_version").fetchone()[0]
     connection.close()
@@ -383,6 +390,20 @@ def test_a_file_of_the_first_version_learns_of_revoked_tokens(
         assert TokenRevocations(session).count("any") == 0
     database.close()
     assert user_version(database_path) == SCHEMA_VERSION
+    assert len(stored(database_path)) == 2
+
+
+def test_a_file_of_the_third_version_learns_of_positions_and_scorecards(
+    config: Config, make_api: Callable[..., Api], database_path: Path
+) -> None:
+    make_api().start()
+    user_version(database_path, 3)
+    open_database(config).close()
+    assert user_version(database_path) == SCHEMA_VERSION
+    connection = sqlite3.connect(database_path)
+    for table in ("positions", "rubrics", "scorecards", "scorecard_runs", "jobs"):
+        assert connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (0,)
+    connection.close()
     assert len(stored(database_path)) == 2
 
 

@@ -95,6 +95,8 @@ ONE_ACCESS_KEY = (
     "hashtextextended(access_key, 0) = hashtextextended(:access_key, 0)"
     " AND access_key = :access_key"
 )
+SKIP_LOCKED = "FOR UPDATE SKIP LOCKED"
+NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
 
 
 class ReadingSession(Session):
@@ -102,6 +104,8 @@ class ReadingSession(Session):
 
     one_interview = ONE_INTERVIEW
     one_access_key = ONE_ACCESS_KEY
+    skip_locked = SKIP_LOCKED
+    now = NOW
 
     def __init__(self, connection: PostgresConnection, limits: Mapping[str, str]) -> None:
         self._connection = connection
@@ -120,6 +124,8 @@ class TransactionSession(Session):
 
     one_interview = ONE_INTERVIEW
     one_access_key = ONE_ACCESS_KEY
+    skip_locked = SKIP_LOCKED
+    now = NOW
 
     def __init__(self, connection: PostgresConnection, pipeline: Pipeline) -> None:
         self._connection = connection

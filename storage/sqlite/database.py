@@ -34,6 +34,8 @@ class SqliteSession(Session):
 
     one_interview = "access_key = :access_key AND name = :name AND email = :email"
     one_access_key = "access_key = :access_key"
+    skip_locked = ""  # one transaction writes at a time
+    now = "((julianday('now') - 2440587.5) * 86400.0)"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

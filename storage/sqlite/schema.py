@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from storage.sqlite.driver import sqlite3
+from storage.tables import tables
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # The table of the service before this one, and of every version of this one.
 MESSAGES = """
@@ -75,6 +76,10 @@ REVOCATIONS = """
     ) WITHOUT ROWID
 """
 
+LATER_TABLES = tables(
+    id_type="INTEGER PRIMARY KEY AUTOINCREMENT", text_type="TEXT", number_type="REAL"
+)
+
 
 class MigrationError(Exception):
     """The file is not one that this version can use."""
@@ -105,6 +110,10 @@ def migrate(connection: sqlite3.Connection, closing_phrase: str) -> None:
         if _version(connection) == 2:
             _keep_one_prompt(connection)
             connection.execute("PRAGMA user_version = 3")
+        if _version(connection) == 3:
+            for statement in LATER_TABLES:
+                connection.execute(statement)
+            connection.execute("PRAGMA user_version = 4")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

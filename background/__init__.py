@@ -1,0 +1,1 @@
+"""Background work: what is to be done is stored, and any process of any instance does it."""

@@ -1,0 +1,1 @@
+"""Positions: what is asked of every applicant under an access key, and how they are rated."""
