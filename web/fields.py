@@ -23,6 +23,11 @@ MAX_IDEMPOTENCY_KEY_CHARS = 255
 # must be within gunicorn.conf.py's `limit_request_line`.
 MAX_URL_BYTES = 8000
 
+# Characters of a review's fields at most, and of all of them together.
+MAX_REASON_CHARS = 2000
+MAX_REVIEWER_CHARS = 320
+MAX_REVIEW_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS + 100
+
 # Seconds that an applicant's token opens its interview: a day, unless the request says otherwise.
 TOKEN_LIFETIME = 86_400
 MAX_TOKEN_LIFETIME = 30 * 86_400
@@ -59,6 +64,17 @@ def interview_and_lifetime() -> tuple[InterviewKey, int]:
 def interview_of_body() -> InterviewKey:
     """Return the interview that the body names."""
     return _interview(_fields(0))
+
+
+def interview_and_fields(further_chars: int) -> tuple[InterviewKey, Json]:
+    """Return the interview that the body names, and the body, whose other fields are unchecked.
+
+    Args:
+        further_chars: The characters that the other fields have together at most.
+
+    """
+    body = _fields(further_chars)
+    return _interview(body), body
 
 
 def interview_of_path(access_key: str, name: str, email: str) -> tuple[InterviewKey]:
@@ -100,6 +116,8 @@ def body_limits(config: Config) -> dict[bytes, int]:
             (b"/reply", config.max_message_chars),
             (b"/applicant_token", 0),
             (b"/revoke_applicant_token", 0),
+            (b"/score_interview", 0),
+            (b"/review_scorecard", MAX_REVIEW_CHARS),
         )
     }
 
