@@ -6,6 +6,7 @@ from access.api_keys import hash_of, new_key
 from commands.backup import backup
 from commands.import_sqlite import import_sqlite
 from commands.migrate import migrate
+from commands.worker import worker
 
 
 @click.group(help="Look after the service's database and its keys.")
@@ -24,6 +25,7 @@ def key() -> None:
 commands.add_command(backup)
 commands.add_command(import_sqlite, "import")
 commands.add_command(migrate)
+commands.add_command(worker)
 
 if __name__ == "__main__":
     commands(prog_name="python -m commands")
