@@ -10,7 +10,7 @@ from collections.abc import Callable
 from flask import Blueprint, Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
-from werkzeug.serving import WSGIRequestHandler
+from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader
 
 from access.applicant_tokens import ApplicantTokens
 from access.guard import (
@@ -22,6 +22,7 @@ from access.guard import (
     warn_of_weakness,
 )
 from access.rate_limits import RateLimits
+from background.worker import Worker
 from config import Config, StartError, has_api_key, load
 from db import InterviewKey, open_database
 from interviews.interview import Interviews
@@ -69,7 +70,8 @@ def create_app(config: Config | None = None) -> Flask:
     interviews = Interviews(database, LLM(config), config)
     tokens = ApplicantTokens(config.secret_key if config.api_keys else (), database)
     limits = RateLimits(config)
-    register_service(app, Service(config, database, interviews, tokens, limits))
+    worker = Worker(database, [])
+    register_service(app, Service(config, database, interviews, tokens, limits, worker))
     register_error_handlers(app)
     register_request_log(app)
     register_browsers(app, config)
@@ -207,4 +209,11 @@ except StartError as error:
     sys.exit(4)
 
 if __name__ == "__main__":
-    app.run(port=service(app).config.port, debug=True, request_handler=QuietHandler)
+    parts = service(app)
+    if parts.config.worker and is_running_from_reloader():  # its parent serves nothing
+        parts.worker.start()
+    try:
+        app.run(port=parts.config.port, debug=True, request_handler=QuietHandler)
+    finally:
+        parts.worker.stop()
+        parts.worker.join()

@@ -6,6 +6,7 @@ from flask import Flask, current_app
 
 from access.applicant_tokens import ApplicantTokens
 from access.rate_limits import RateLimits
+from background.worker import Worker
 from config import Config
 from db import Database
 from interviews.interview import Interviews
@@ -22,9 +23,13 @@ class Service:
     interviews: Interviews
     tokens: ApplicantTokens
     limits: RateLimits
+    worker: Worker
+    """Background work. The server starts it in each process that is to do some."""
 
     def close(self) -> None:
-        """Close the connections to the database and to the model."""
+        """Stop background work, and close the connections to the database and to the model."""
+        self.worker.stop()
+        self.worker.join()
         self.interviews.close()
 
 
