@@ -9,7 +9,6 @@ Most processes make no scorecard, so what makes them is loaded with the first.
 
 import time
 from collections.abc import Callable, Mapping
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from background.jobs import Job, Jobs, LeaseLost
@@ -29,11 +28,10 @@ class ScorecardHandler:
 
     kind = "score"
 
-    def __init__(self, database: Database, config: Config) -> None:
+    def __init__(self, database: Database, llm: LLM, config: Config) -> None:
         self._database = database
+        self._llm = llm
         self._config = config
-        self._lock = Lock()
-        self._llm: LLM | None = None
         self._rater: Rater | None = None
 
     def when_finished(self, session: Session, interview: InterviewKey) -> None:
@@ -94,11 +92,9 @@ class ScorecardHandler:
             runs.remove(scorecard.id)
 
     def close(self) -> None:
-        """Close the connections to the models."""
-        with self._lock:
-            if self._llm is not None:
-                self._llm.close()
-            self._llm = self._rater = None
+        """Take no more runs."""
+        if self._rater is not None:
+            self._rater.close()
 
     def _pending(self, job: Job) -> "Scorecard | None":
         """Return the scorecard that is to be made, by this process's settings.
@@ -159,11 +155,9 @@ class ScorecardHandler:
     def _rater_of_process(self) -> "Rater":
         from scorecards.rating import Rater
 
-        with self._lock:
-            if self._rater is None:
-                self._llm = LLM(self._config, self._config.scoring_model or None)
-                self._rater = Rater(self._llm, self._config)
-            return self._rater
+        if self._rater is None:  # one thread does these jobs
+            self._rater = Rater(self._llm, self._config)
+        return self._rater
 
     def _finish(
         self,

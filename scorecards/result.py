@@ -24,7 +24,7 @@ def computed(rubric: Json, transcript: Sequence[TranscriptMessage], runs: Runs) 
     flags = flags_of(transcript)
     by_criterion: dict[tuple[str, bool], list[JudgedRun]] = {}
     for (criterion, is_masked, _), run in sorted(runs.items()):
-        rating = rating_of(run["answer"])
+        rating = rating_of(run["answer"], run["placeholders"])
         by_criterion.setdefault((criterion, is_masked), []).append(
             judged(rating, criterion, transcript, flags)
         )

@@ -6,6 +6,7 @@ when the job ends.
 """
 
 import json
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from secrets import token_hex
@@ -37,6 +38,9 @@ from scorecards.result import counting
 
 # The kind of the jobs, each of which has a scorecard's id as its subject.
 KIND = "score"
+
+
+ID = re.compile("[0-9a-f]{32}")
 
 
 class Scoring:
@@ -198,7 +202,11 @@ def transcript_sha256(messages: list[TranscriptMessage]) -> str:
 
 def _found(session: Session, interview: InterviewKey, scorecard_id: str | None) -> Scorecard:
     scorecards = Scorecards(session)
-    found = scorecards.one(scorecard_id) if scorecard_id else scorecards.newest(interview)
+    if scorecard_id is None:
+        found = scorecards.newest(interview)
+    else:
+        # No database need be asked for what is no id, such as NUL, which PostgreSQL does not take.
+        found = scorecards.one(scorecard_id) if ID.fullmatch(scorecard_id) else None
     if found is None or found.interview != interview:
         raise NoScorecard
     return found
