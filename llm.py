@@ -18,7 +18,8 @@ from openai_api.client import ChatMessage as ChatMessage
 from openai_api.client import Client
 from openai_api.completions import Emit as Emit
 from openai_api.errors import LLMError as LLMError
-from openai_api.errors import NoSuchModel, PassingError
+from openai_api.errors import NoSuchModel
+from openai_api.errors import PassingError as PassingError
 
 log = logging.getLogger(__name__)
 
