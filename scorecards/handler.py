@@ -91,11 +91,6 @@ class ScorecardHandler:
             scorecards.fail(scorecard.id, reason, record)
             runs.remove(scorecard.id)
 
-    def close(self) -> None:
-        """Take no more runs."""
-        if self._rater is not None:
-            self._rater.close()
-
     def _pending(self, job: Job) -> "Scorecard | None":
         """Return the scorecard that is to be made, by this process's settings.
 

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +13,7 @@ from app import create_app
 from config import Config
 from db import Database, InterviewKey, Messages, open_database
 from openai_api.rehearsal import Rehearsal
-from scored import RUBRIC, criterion, put_position, scored, store_scorecard
+from scored import store_scorecard
 from web.service import service
 
 Json = Any
@@ -147,10 +145,10 @@ def test_the_comparison_is_exported_as_csv(api: Api, database: Database) -> None
         "\r=1",
         "\n=1",
         "  =1",
-        "＝1",  # noqa: RUF001
-        "＋1",  # noqa: RUF001
-        "－1",  # noqa: RUF001
-        "＠x",  # noqa: RUF001
+        "＝1",
+        "＋1",
+        "－1",
+        "＠x",
     ],
 )
 def test_no_cell_of_the_csv_is_a_formula(api: Api, database: Database, name: str) -> None:
@@ -245,7 +243,7 @@ def test_ten_thousand_applicants_are_compared_in_time_that_grows_as_their_number
     api: Api, database: Database
 ) -> None:
     count = 10_000
-    scores = {one: 3 for one in ("a", "b", "c", "d", "e")}
+    scores = dict.fromkeys(("a", "b", "c", "d", "e"), 3)
     with database.transaction() as session:
         for number in range(count):
             values = {"access_key": "job-1", "name": f"Applicant {number}", "email": f"{number}@x"}

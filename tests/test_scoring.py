@@ -1,15 +1,14 @@
 """From a finished interview to its scorecard: asked for, made once, whatever happens meanwhile."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from api import ANA, PROMPT, Api
-from config import Config, Model
-from db import Database, InterviewKey, Messages, open_database
+from config import Model
 from openai_api.rehearsal import FAULTS, Behaviour, Rehearsal
 from scored import (
     RUBRIC,
@@ -21,8 +20,6 @@ from scored import (
     scorecard,
     scored,
 )
-from server import Gunicorn
-from waiting import wait_until
 
 Json = Any
 

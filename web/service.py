@@ -10,6 +10,7 @@ from background.worker import Worker
 from config import Config
 from db import Database
 from interviews.interview import Interviews
+from llm import LLM
 
 _NAME = "tukma"  # in `app.extensions`
 
@@ -20,6 +21,9 @@ class Service:
 
     config: Config
     database: Database
+    llm: LLM
+    scoring_llm: LLM
+    """The same one, unless `SCORING_MODEL` is set."""
     interviews: Interviews
     tokens: ApplicantTokens
     limits: RateLimits
@@ -31,6 +35,7 @@ class Service:
         self.worker.stop()
         self.worker.join()
         self.interviews.close()
+        self.scoring_llm.close()
 
 
 def register_service(app: Flask, parts: Service) -> None:
