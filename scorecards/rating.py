@@ -4,8 +4,8 @@ Knows neither the database nor what the answers come to. All scorecards of a pro
 threads, and so its bound on calls at once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from threading import Event, Lock
 from typing import Any, NamedTuple, TypedDict
 
@@ -137,43 +137,24 @@ class Rater:
         versions = {False: shown(transcript, interview)}
         if flags:
             versions[True] = shown(masked(transcript, flags), interview)
+        runs = dict(known)
         has_stopped = Event()
         pool = self._threads()
-        pending: dict[Future[RunRecord], RunKey] = {}
-        runs = dict(known)
-        failure: ScoringFailed | None = None
+        pending = {
+            pool.submit(self._run, criterion, version, deadline, has_stopped): key
+            for criterion in rubric["criteria"]
+            for is_masked, version in versions.items()
+            for number in range(1, self._runs + 1)
+            if (key := RunKey(criterion["id"], is_masked, number)) not in runs
+        }
         try:
-            for criterion in rubric["criteria"]:
-                for is_masked, version in versions.items():
-                    for number in range(1, self._runs + 1):
-                        key = RunKey(criterion["id"], is_masked, number)
-                        if key not in runs:
-                            run = pool.submit(self._run, criterion, version, deadline, has_stopped)
-                            pending[run] = key
-            while pending:
-                done, _ = wait(pending, timeout=LOOK, return_when=FIRST_COMPLETED)
-                for run in done:
-                    key = pending.pop(run)
-                    if run.cancelled():
-                        continue
-                    try:
-                        runs[key] = run.result()
-                    except ScoringFailed as error:
-                        failure = failure or error
-                        has_stopped.set()
-                    else:
-                        on_run(key, runs[key])
-                if failure is not None:
-                    for run in pending:
-                        run.cancel()
-                elif not is_held():
-                    raise ScoringFailed("the work was taken away", is_passing=True)
+            for key, run in _as_they_come(pending, is_held):
+                runs[key] = run
+                on_run(key, run)
         finally:
             has_stopped.set()
-            for run in pending:
-                run.cancel()
-        if failure is not None:
-            raise failure
+            for future in pending:
+                future.cancel()
         return runs
 
     def close(self) -> None:
@@ -195,8 +176,23 @@ class Rater:
         transcript: ShownTranscript,
         deadline: float,
         has_stopped: Event,
-    ) -> RunRecord:
-        """Ask until an answer is a rating, and return the run."""
+    ) -> RunRecord | None:
+        """Return the run, or None if all runs have been stopped before it had a rating."""
+        try:
+            return self._rated(criterion, transcript, deadline, has_stopped)
+        except BaseException:
+            # Here, as this thread takes up the next run before the failure is looked at.
+            has_stopped.set()
+            raise
+
+    def _rated(
+        self,
+        criterion: Mapping[str, Any],
+        transcript: ShownTranscript,
+        deadline: float,
+        has_stopped: Event,
+    ) -> RunRecord | None:
+        """Ask until an answer is a rating."""
         messages = messages_for(criterion, transcript)
         attempts: list[Attempt] = []
         while not has_stopped.is_set():
@@ -220,7 +216,38 @@ class Rater:
             if len(attempts) == TRIES - 1:
                 raise ScoringFailed(f"the model gave no rating: {not_a_rating}", is_passing=False)
             attempts.append({"problem": not_a_rating, "answered": answered})
-        raise ScoringFailed("another run failed", is_passing=True)
+        return None
+
+
+def _as_they_come(
+    pending: dict[Future[RunRecord | None], RunKey], is_held: Callable[[], bool]
+) -> Iterator[tuple[RunKey, RunRecord]]:
+    """Yield the runs and take them from those pending; raise at the end if one is missing."""
+    failure: ScoringFailed | None = None
+    while pending:
+        done, _ = wait(pending, timeout=LOOK, return_when=FIRST_COMPLETED)
+        # A run that was cancelled in a queue that is closed does not wake those who wait for it.
+        for future in [*done, *(future for future in pending if future.cancelled())]:
+            key = pending.pop(future)
+            try:
+                run = future.result()
+            except CancelledError:
+                run = None
+            except ScoringFailed as error:
+                if failure is None or failure.is_passing:
+                    failure = error
+                continue
+            if run is not None:
+                yield key, run
+            elif failure is None:
+                failure = ScoringFailed("the runs were stopped", is_passing=True)
+        if failure is not None:
+            for future in pending:
+                future.cancel()
+        elif pending and not is_held():
+            raise ScoringFailed("the work was taken away", is_passing=True)
+    if failure is not None:
+        raise failure
 
 
 def _answered(completion: Completion) -> Answered:
