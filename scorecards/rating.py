@@ -1,12 +1,12 @@
 """The runs of a scorecard: every criterion, asked of a model as often as the settings say.
 
-Knows neither the database nor what the answers come to. All scorecards of a process share its
-threads, and so its bound on calls at once.
+Knows neither the database nor what the answers come to.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
-from threading import Event, Lock
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from threading import BoundedSemaphore, Event, Thread
 from typing import Any, NamedTuple, TypedDict
 
 from config import Config
@@ -95,6 +95,15 @@ class ScoringFailed(Exception):
         self.is_passing = is_passing
 
 
+class _Task(NamedTuple):
+    """A run that is to be made; `run` gets None if it is not made as another one has failed."""
+
+    key: RunKey
+    criterion: Mapping[str, Any]
+    transcript: ShownTranscript
+    run: Future[RunRecord | None]
+
+
 class Rater:
     """Asks the models for all runs of a scorecard; one for each process."""
 
@@ -103,9 +112,8 @@ class Rater:
         self._llm = llm
         self._rules = rules
         self._runs = config.scoring_runs
-        self._calls = config.scoring_calls
-        self._lock = Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads = config.scoring_calls
+        self._calls = BoundedSemaphore(config.scoring_calls)  # of all scorecards together
 
     def rate(
         self,
@@ -133,60 +141,54 @@ class Rater:
             is_held: Says, in the calling thread, whether to go on.
 
         Raises:
-            ScoringFailed: A run has no rating, or `is_held` has said no. What was under way is
-                waited for in the first case, and left in the second.
+            ScoringFailed: A run has no rating: no other is begun, and those under way are waited
+                for. Or `is_held` has said no: those under way are left.
 
         """
         versions = {False: shown(transcript, interview)}
         if flags:
             versions[True] = shown(masked(transcript, flags), interview)
         runs = dict(known)
-        has_stopped = Event()
-        pool = self._threads()
-        pending = {
-            pool.submit(self._run, criterion, version, deadline, has_stopped): key
+        tasks = deque(
+            _Task(RunKey(criterion["id"], is_masked, number), criterion, version, Future())
             for criterion in rubric["criteria"]
             for is_masked, version in versions.items()
             for number in range(1, self._runs + 1)
-            if (key := RunKey(criterion["id"], is_masked, number)) not in runs
-        }
+            if RunKey(criterion["id"], is_masked, number) not in runs
+        )
+        pending = {task.run: task.key for task in tasks}
+        has_stopped = Event()
         try:
+            for _ in range(min(self._threads, len(tasks))):
+                # A daemon, as a call under way must not keep the process from ending.
+                Thread(
+                    target=self._work,
+                    args=(tasks, deadline, has_stopped),
+                    name="rating",
+                    daemon=True,
+                ).start()
             for key, run in _as_they_come(pending, is_held):
                 runs[key] = run
                 on_run(key, run)
         finally:
             has_stopped.set()
-            for future in pending:
-                future.cancel()
         return runs
 
-    def close(self) -> None:
-        """Take no more runs, and forget those that have not begun."""
-        with self._lock:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
-                self._pool = None
-
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._calls, thread_name_prefix="rating")
-            return self._pool
-
-    def _run(
-        self,
-        criterion: Mapping[str, Any],
-        transcript: ShownTranscript,
-        deadline: float,
-        has_stopped: Event,
-    ) -> RunRecord | None:
-        """Return the run, or None if all runs have been stopped before it had a rating."""
-        try:
-            return self._rated(criterion, transcript, deadline, has_stopped)
-        except BaseException:
-            # Here, as this thread takes up the next run before the failure is looked at.
-            has_stopped.set()
-            raise
+    def _work(self, tasks: deque[_Task], deadline: float, has_stopped: Event) -> None:
+        """Do one task after the other, until there is none or one has failed."""
+        while True:
+            with self._calls:
+                try:
+                    task = tasks.popleft()
+                except IndexError:
+                    return
+                try:
+                    run = self._rated(task.criterion, task.transcript, deadline, has_stopped)
+                except BaseException as error:
+                    has_stopped.set()
+                    task.run.set_exception(error)
+                else:
+                    task.run.set_result(run)
 
     def _rated(
         self,
@@ -195,7 +197,7 @@ class Rater:
         deadline: float,
         has_stopped: Event,
     ) -> RunRecord | None:
-        """Ask until an answer is a rating."""
+        """Ask until an answer is a rating; return None if another run has failed meanwhile."""
         messages = messages_for(criterion, transcript, self._rules)
         attempts: list[Attempt] = []
         while not has_stopped.is_set():
@@ -229,26 +231,18 @@ def _as_they_come(
     failure: ScoringFailed | None = None
     while pending:
         done, _ = wait(pending, timeout=LOOK, return_when=FIRST_COMPLETED)
-        # A run that was cancelled in a queue that is closed does not wake those who wait for it.
-        for future in [*done, *(future for future in pending if future.cancelled())]:
+        for future in done:
             key = pending.pop(future)
             try:
                 run = future.result()
-            except CancelledError:
-                run = None
             except ScoringFailed as error:
                 if failure is None or failure.is_passing:
                     failure = error
-                continue
-            if run is not None:
-                yield key, run
-            elif failure is None:
-                failure = ScoringFailed("the runs were stopped", is_passing=True)
-        if failure is not None:
-            for future in pending:
-                future.cancel()
-        elif pending and not is_held():
-            raise ScoringFailed("the work was taken away", is_passing=True)
+            else:
+                if run is not None:
+                    yield key, run
+        if pending and not is_held():
+            raise failure or ScoringFailed("the work was taken away", is_passing=True)
     if failure is not None:
         raise failure
 

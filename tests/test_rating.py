@@ -1,6 +1,8 @@
 """The runs of a scorecard, asked of the rehearsal through the real client."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from ratings import ANA, CRITERION, GOOD, RUBRIC, SHORT, SILENT, interview
 from scorecards.asking import SCHEMA, SCHEMA_NAME, rating_of
 from scorecards.rating import Rater, RunKey, RunRecord, ScoringFailed
 from scorecards.scorecard import Flag
+from server import APP_FOLDER
 from waiting import wait_until
 
 Runs = dict[RunKey, RunRecord]
@@ -27,20 +30,22 @@ ONE_CRITERION = {**RUBRIC, "criteria": [CRITERION]}
 
 @pytest.fixture
 def make_rater(config: Config, rehearsal: Rehearsal) -> Iterator[Callable[..., Rater]]:
-    made: list[Rater | LLM] = []
+    llms: list[LLM] = []
 
     def make(**settings: Any) -> Rater:
         changed = replace(config, **settings)
-        llm = LLM(changed, changed.scoring_model)
-        rater = Rater(llm, changed)
-        made.extend((rater, llm))
-        return rater
+        llms.append(LLM(changed, changed.scoring_model))
+        return Rater(llms[-1], changed)
 
     yield make
-    for closable in made:
-        closable.close()
     rehearsal.stop()  # so that calls under way end
-    wait_until(lambda: not any(t.name.startswith("rating") for t in threading.enumerate()))
+    wait_until(lambda: not rating_threads())
+    for llm in llms:
+        llm.close()
+
+
+def rating_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "rating"]
 
 
 def rate(
@@ -255,21 +260,6 @@ def test_a_scorecard_that_was_taken_away_is_left_at_once(
     assert time.monotonic() - began < 15
 
 
-def test_a_rater_that_is_closed_leaves_no_scorecard_half_made(
-    make_rater: Callable[..., Rater],
-) -> None:
-    rater = make_rater(scoring_calls=1)
-    handed: Runs = {}
-
-    def close() -> bool:
-        rater.close()
-        return True
-
-    assert failure(rater, on_run=handed.__setitem__, is_held=close).is_passing
-    assert 0 < len(handed) < 6
-    assert len(rate(rater, known=handed)) == 6
-
-
 def test_all_scorecards_of_a_process_share_its_bound_on_calls(
     make_rater: Callable[..., Rater], rehearsal: Rehearsal
 ) -> None:
@@ -282,18 +272,46 @@ def test_all_scorecards_of_a_process_share_its_bound_on_calls(
     assert rehearsal.connections == 2
 
 
-def test_no_thread_is_begun_before_there_is_something_to_rate(
-    make_rater: Callable[..., Rater],
+def test_there_are_threads_only_for_what_is_to_be_asked(
+    make_rater: Callable[..., Rater], rehearsal: Rehearsal
 ) -> None:
-    def rating_threads() -> list[str]:
-        return [t.name for t in threading.enumerate() if t.name.startswith("rating")]
-
-    rater = make_rater()
-    assert not rating_threads()
-    rate(rater)
-    assert rating_threads()
-    rater.close()
+    rater = make_rater(scoring_calls=3)
+    runs = rate(rater)
     wait_until(lambda: not rating_threads())
+    rate(rater, known=runs)
+    assert not rating_threads()
+    rehearsal.requests.clear()
+    rehearsal.default = FAULTS["silence"]
+    failure(rater, is_held=lambda: len(rehearsal.requests) < 3)
+    assert len(rating_threads()) == 3
+
+
+ENDING = """
+import sys, threading, time
+sys.path[:0] = [".", "tests"]
+from config import Config
+from llm import LLM
+from ratings import ANA, GOOD, RUBRIC
+from scorecards.rating import Rater
+
+config = Config(openai_api_key="key", openai_base_url=sys.argv[1], database_url="sqlite://")
+rest = (GOOD, ANA, RUBRIC, (), {}, time.monotonic() + 600, print, lambda: True)
+threading.Thread(target=Rater(LLM(config), config).rate, args=rest, daemon=True).start()
+sys.stdin.read()
+"""
+
+
+def test_calls_under_way_do_not_keep_a_process_from_ending(rehearsal: Rehearsal) -> None:
+    rehearsal.default = FAULTS["silence"]
+    command = [sys.executable, "-c", ENDING, rehearsal.url]
+    with subprocess.Popen(command, cwd=APP_FOLDER, stdin=subprocess.PIPE) as process:
+        wait_until(lambda: len(rehearsal.requests) == 4)
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 def test_runs_can_differ(make_rater: Callable[..., Rater], rehearsal: Rehearsal) -> None:
