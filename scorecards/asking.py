@@ -60,8 +60,8 @@ nothing.
 You are given the interview and one criterion with a scale from 1 to 5. The interview is a JSON \
 array of turns between two lines that hold the same random word. Each turn has a message_id, a \
 speaker ("interviewer" or "applicant") and a text. [name 1], [address 1], [key 1] and the like \
-stand for what would identify the applicant. A row of one and the same character stands for words \
-that were taken out; conclude nothing from it.
+stand for what would identify the applicant. A row of \N{FULL BLOCK} stands for words that were \
+taken out; conclude nothing from it.
 
 What counts:
 - Rate this criterion alone, and only by what the applicant said. The interviewer's words help to \
@@ -147,14 +147,16 @@ def shown(transcript: Sequence[TranscriptMessage], interview: InterviewKey) -> S
     return ShownTranscript(TRANSCRIPT.format(delimiter=delimiter, turns=turns), placeholders)
 
 
-def messages_for(criterion: Mapping[str, Any], transcript: ShownTranscript) -> list[ChatMessage]:
+def messages_for(
+    criterion: Mapping[str, Any], transcript: ShownTranscript, rules: str = RULES
+) -> list[ChatMessage]:
     """Return what a model is asked about a criterion of a rubric."""
     anchors = "\n".join(f"{score}: {text}" for score, text in sorted(criterion["anchors"].items()))
     question = CRITERION.format(
         title=criterion["title"], definition=criterion["definition"], anchors=anchors
     )
     return [
-        {"role": "system", "content": RULES},
+        {"role": "system", "content": rules},
         {"role": "user", "content": transcript.text},
         {"role": "user", "content": question},
     ]
