@@ -37,7 +37,7 @@ def database(config: Config) -> Iterator[Database]:
 
 def versions(database: Database, access_key: str = "job-1") -> list[StoredRubric]:
     """Every version of the position's rubric."""
-    found = []
+    found: list[StoredRubric] = []
     with database.reading() as session:
         while (stored := Rubrics(session).version(access_key, len(found) + 1)) is not None:
             found.append(stored)
