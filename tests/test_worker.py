@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from threading import Event
 from threading import enumerate as living_threads
 from typing import Any
 
+import httpx2
 import pytest
 
 from api import ANA, PROMPT
@@ -362,24 +364,24 @@ def test_an_app_starts_no_work_by_itself(config: Config) -> None:
 
 @pytest.mark.both_databases
 def test_a_worker_outlives_what_it_cannot_read_and_says_so_once(
-    database: Database, make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     def rename(old: str, new: str) -> None:
         with database.transaction() as session:
             session.execute(f"ALTER TABLE {old} RENAME TO {new}", {})
 
-    def told() -> list[str]:
-        return [one.message for one in caplog.records if "Jobs of kind note wait" in one.message]
-
+    watched = Watched(database)
+    worker = Worker(watched, [Doing(database)], poll=0.01)
     rename("jobs", "gone")
-    worker = make_worker(Doing(database))
-    wait_until(told)
-    for _ in range(3):
+    with running(worker):
+        while watched.reads < 4:  # each time with a longer pause, unless it is woken
+            worker.wake(KIND)
+            time.sleep(0.01)
+        rename("gone", "jobs")
+        add(database, "1")
         worker.wake(KIND)
-    rename("gone", "jobs")
-    add(database, "1")
-    wait_until(lambda: left(database) == [])
-    assert len(told()) == 1
+        wait_until(lambda: left(database) == [])
+    assert caplog.text.count("Jobs of kind note wait") == 1
 
 
 def test_a_job_goes_on_while_the_database_restarts(
@@ -407,6 +409,7 @@ def test_a_job_goes_on_while_the_database_restarts(
             wait_until(lambda: "Jobs of kind note wait" in caplog.text)
             server.start()
             add(database, "2")
+            worker.wake(KIND)
             wait_until(lambda: outcomes(database) == [("1", "done"), ("2", "done")])
             assert left(database) == []
 
@@ -666,3 +669,26 @@ def test_an_instance_with_the_worker_off_leaves_work_to_others(
     wait_until(lambda: left(database) == [])
     assert notes(database) == [("1", other.pid, "done")]
     assert processes.begun("1") == [other.pid]
+
+
+def test_the_metrics_count_tries_by_their_outcome(
+    database: Database, make_instance: Callable[..., Gunicorn]
+) -> None:
+    add(database, "1", "2", "bad")
+    instance = make_instance(METRICS="on", TRIES="3").start()
+    wait_until(lambda: left(database) == [])
+
+    def figures() -> set[str]:
+        text = httpx2.get(f"http://127.0.0.1:{instance.port}/metrics").text
+        return {line for line in text.splitlines() if line.startswith("tukma_jobs_total")}
+
+    wait_until(
+        lambda: (
+            figures()
+            == {
+                'tukma_jobs_total{kind="note",outcome="done"} 2.0',
+                'tukma_jobs_total{kind="note",outcome="failed"} 1.0',
+                'tukma_jobs_total{kind="note",outcome="retried"} 2.0',
+            }
+        )
+    )
