@@ -31,6 +31,8 @@ from server import APP_FOLDER, PATIENCE, Gunicorn
 from waiting import wait_until
 from web.service import service
 
+KILLS = 8
+
 MakeWorker = Callable[..., Worker]
 
 
@@ -543,6 +545,31 @@ def test_a_thousand_jobs_are_each_done_once_by_four_processes(
     assert workers <= {process.pid for process in started}
 
 
+@pytest.mark.long
+@pytest.mark.both_databases
+def test_processes_that_are_killed_again_and_again_lose_and_double_nothing(
+    database: Database, processes: Processes
+) -> None:
+    subjects: list[str] = []
+    # A short lease, so that what a killed process had is claimed by the next one.
+    living = [processes.start(LEASE="1", TRIES="1000") for _ in range(2)]
+    for _ in range(KILLS):
+        subjects += [str(len(subjects) + number) for number in range(100)]
+        enough = len(notes(database)) + 50
+        add(database, *subjects[-100:])
+        while len(notes(database)) < enough:
+            assert living[0].poll() is None
+            time.sleep(0.01)
+        living.pop(0).kill()
+        living.append(processes.start(LEASE="1", TRIES="1000"))
+    wait_until(lambda: left(database) == [])
+    done = notes(database)
+    assert [subject for subject, _, _ in done] == sorted(subjects)
+    assert {outcome for _, _, outcome in done} == {"done"}
+    begun = (processes.folder / "begun").read_text().splitlines()
+    print(f"{len(done)} jobs were begun {len(begun)} times, {KILLS} kills")
+
+
 @pytest.mark.both_databases
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_ends_well_and_puts_back_what_it_does(
@@ -559,6 +586,23 @@ def test_the_command_ends_well_and_puts_back_what_it_does(
     assert "Background work is done here until SIGTERM or Ctrl-C." in log
     assert "Traceback" not in log
     assert "Fatal" not in log
+
+
+def test_the_command_ends_while_the_database_is_silent(
+    server: PostgresServer, processes: Processes
+) -> None:
+    with server.schema() as url:
+        database = open_database(Config(openai_api_key="", database_url=url))
+        with closing(database):
+            make_notes(database)
+            told = processes.start(DATABASE_URL=url, LEASE="60")
+            add(database, "slow")
+            wait_until(lambda: processes.begun("slow"))
+            with server.silent():
+                told.terminate()
+                assert told.wait(PATIENCE) == 0
+            assert left(database) == [("slow", 1)]  # until its lease runs out
+    assert "Traceback" not in processes.log.read_text()
 
 
 def test_the_command_runs_with_the_settings_of_the_service(processes: Processes) -> None:
