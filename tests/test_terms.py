@@ -10,8 +10,8 @@ import pytest
 from api import ANA, PROMPT, Answer, Api
 from config import Config
 from db import InterviewKey, Message, Messages, Session, TokenRevocations, open_database
-from interviews.history import is_over_time
 from interviews.interview import Interviews
+from interviews.terms import is_time_up
 from interviews.turns import whole
 from llm import LLM
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
@@ -395,8 +395,8 @@ class TestTimeLimit:
             Message(2, "system", "Opening", opened, 0),
             Message(3, "user", "Hello", said, 0),
         ]
-        assert is_over_time(history, 60) is is_over
-        assert is_over_time(history, None) is False
+        assert is_time_up(history, 60) is is_over
+        assert is_time_up(history, None) is False
 
 
 class TestWhenFinished:
