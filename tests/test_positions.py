@@ -23,6 +23,7 @@ from positions.prompt import prompt_of
 from positions.queries import Positions, Rubrics, StoredRubric
 from recruiting import PLAN, QUESTIONS, criterion, position, put, rubric
 from server import NO_AUTHORITIES
+from web.bodies import BYTES_PER_CHARACTER, SPARE_BYTES
 
 MakeApi = Callable[..., Api]
 PHRASE = "Thank you for your time and insights"
@@ -735,6 +736,13 @@ class TestDraft:
         rehearsal.misbehave("no_quota")
         answer = api.post("/draft_rubric", self.BODY)
         assert (answer.status, answer.body) == (500, {"error": "Failed to get response from AI"})
+
+    def test_a_body_that_no_access_key_can_fill_is_too_large(self, api: Api) -> None:
+        limit = SPARE_BYTES + BYTES_PER_CHARACTER * 320
+        for size, status in ((limit, 400), (limit + 1, 413)):
+            body = b"{}" + b" " * (size - 2)
+            answer = api.send("POST", "/draft_rubric", data=body, content_type="application/json")
+            assert answer.status == status
 
     @pytest.mark.parametrize(
         ("body", "status", "error"),
