@@ -74,9 +74,10 @@ class ScorecardHandler:
         try:
             runs = self._rated(scorecard, transcript, job, is_held)
         except ScoringFailed as error:
+            reason = f"{error.reason[:1].upper()}{error.reason[1:]}."
             if error.is_passing:
-                raise Retry(error.reason) from error
-            self._fail(job, error.reason)
+                raise Retry(reason) from error
+            self._fail(job, reason)
             return
         self._finish(scorecard, transcript, runs, job)
 
