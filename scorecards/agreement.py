@@ -68,13 +68,13 @@ def quadratic_weighted_kappa(pairs: Sequence[tuple[float, float]]) -> float | No
         1 - ---------------------------------------
              sum over i and j of (x_i - y_j)^2 / n^2
 
-    Above is the mean squared distance of the ratings of the same thing, below that of ratings which
-    are paired by chance. For whole numbers this is kappa as it is computed from the table of counts:
-    the weights there, (i - j)^2 / (k - 1)^2 for k steps, have a divisor that cancels. In this form
-    it also takes numbers between the steps.
+    Above the line is the mean squared distance of two ratings of the same thing, below it that of
+    ratings paired by chance. For whole numbers this is kappa as it is computed from the table of
+    counts: the weights there, (i - j)^2 / (k - 1)^2 for k steps, have a divisor that cancels. In
+    this form it also takes numbers between the steps.
 
-    None with fewer than two pairs, or if one side is the same throughout: there is then nothing that
-    the two could vary in together, and the formula gives 0, or nothing, whatever the other side is.
+    None with fewer than two pairs, or if one side is the same throughout: there is nothing then in
+    which the two could vary together, and the formula gives 0, or none, whatever the other side is.
     """
     left = [x for x, _ in pairs]
     right = [y for _, y in pairs]
