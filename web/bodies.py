@@ -75,9 +75,6 @@ def bytes_for(characters: int) -> int:
 def body_as(model: "type[Model]", max_bytes: int | None = None) -> "Model":
     """Return the body as the model describes it; fields that it does not name are ignored.
 
-    Types are strict, as JSON has them: "5" is no number. A validator of the model raises
-    `ValueError` with what its sentence says behind the field's name: "must not be blank."
-
     Args:
         model: A model of pydantic's.
         max_bytes: The most that the body may have; never more than `MAX_BODY_BYTES`.
@@ -87,9 +84,21 @@ def body_as(model: "type[Model]", max_bytes: int | None = None) -> "Model":
         BadField: A value cannot be accepted; the sentence names its place.
 
     """
+    return checked(model, json_object(max_bytes))
+
+
+def checked(model: "type[Model]", body: Json) -> "Model":
+    """Return a body that has been read as the model describes it.
+
+    Types are strict, as JSON has them: "5" is no number. A validator of the model raises
+    `ValueError` with what its sentence says behind the field's name: "must not be blank."
+
+    Raises:
+        BadField: A value cannot be accepted; the sentence names its place.
+
+    """
     from pydantic import ValidationError
 
-    body = json_object(max_bytes)
     try:
         value = model.model_validate(body, strict=True)
     except ValidationError as error:
