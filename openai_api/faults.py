@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from openai_api.rehearsed_ratings import RATING_FAULTS
+
 Json = dict[str, Any]
 
 Sent = tuple[float, bytes]
@@ -44,6 +46,9 @@ class Behaviour:
 
     echo: bool = False
     """Answer with the applicant's latest message, in full, instead of the script."""
+
+    rating: str = ""
+    """One of `RATING_FAULTS`, in which ratings go wrong; all other answers it leaves alone."""
 
     message: Json = field(default_factory=dict)
     """Fields that replace those of the completion's message."""
@@ -110,6 +115,9 @@ FAULTS: dict[str, Behaviour] = {
         torn_after=2, torn_by='{"choices": [{"delta": {"refusal": "I cannot help with that."}}]}'
     ),
     "end_of_stream_too_soon": Behaviour(torn_after=2, torn_by="[DONE]"),
+    # Only ratings of interviews.
+    **{name: Behaviour(rating=name) for name in RATING_FAULTS},
+    "rating_cut_off": Behaviour(rating="rating_cut_off", finish_reason="length"),
 }
 
 

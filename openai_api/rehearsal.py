@@ -19,6 +19,7 @@ from threading import Event, Thread
 from openai_api.faults import FAULTS as FAULTS
 from openai_api.faults import Behaviour as Behaviour
 from openai_api.faults import Json, Sent, answered, failed, whole
+from openai_api.rehearsed_ratings import answer_in_json
 
 # The answer to the applicant's nth message; the first is the opening, the last the closing.
 SCRIPT = (
@@ -162,6 +163,9 @@ class Rehearsal:
         answer = SCRIPT[min(answered_so_far, len(SCRIPT) - 1)]
         if behaviour.echo:
             answer = f"You said: {conversation[-1][1]}"
+        if "response_format" in request:
+            earlier = list(self.requests)[:-1]
+            answer = answer_in_json(request, behaviour.rating, earlier)
         return behaviour, answered(behaviour, request, conversation, answer)
 
     def _list_models(self) -> tuple[Behaviour, Iterator[Sent]]:

@@ -1,0 +1,293 @@
+"""The rehearsal's answers in JSON: ratings of interviews, with true quotes, and drafts of rubrics.
+
+No AI reads anything: the number of an applicant's longer sentences makes the score, so that who
+says more gets more. It depends on nothing else than the request, so that the same request has the
+same answer. Ratings go wrong on request, in every way that a model's can.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+RATING = "rating"
+"""The name of the schema by which a rating is recognized."""
+
+# Characters of a quote that can be verified.
+QUOTE_CHARS = range(12, 301)
+
+# Words of a sentence that counts.
+WORDS = 6
+
+# The score for so many sentences that count, or the last for more.
+SCORES = (1, 2, 3, 3, 4, 4, 4, 5)
+
+QUOTES = 3
+
+RATIONALE = (
+    "This is a rehearsal: no AI has read the interview. The score only counts the applicant's"
+    " longer sentences."
+)
+
+# What a draft of a rubric says, by the key and the number of the criterion; any other key gets its
+# own name as its text.
+DRAFT: Mapping[str, Sequence[str]] = {
+    "id": ("own_part", "problem_solving", "working_together"),
+    "title": ("Own part", "Problem solving", "Working together"),
+    "definition": (
+        "Says what they did themselves in a piece of work, and what came of it.",
+        "Says how they found out what was wrong, and what they did about it.",
+        "Says how they worked with others, also where it was difficult.",
+    ),
+    "1": (
+        "Speaks of work in general, or of what others did.",
+        "Names no problem, or leaves it to others.",
+        "Names nobody, or only blames others.",
+    ),
+    "3": (
+        "Names a piece of work and a task of their own in it.",
+        "Names a problem and what they did.",
+        "Names a situation with others and what they did in it.",
+    ),
+    "5": (
+        "Names task, steps and result, and why they chose these steps.",
+        "Says how they found the cause, what they tried, and what they changed for later.",
+        "Says what others needed, what they changed in their own way, and what came of it.",
+    ),
+}
+
+INSTRUCTION = re.compile(r"\b(?:score|rate|rating|give|award)\b.*\b5\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a request for a rating asks, and the good answer to it."""
+
+    turns: list[Json]
+    sentences: list[tuple[int, str]]
+    """The applicant's sentences that can be quoted, each after its message's id."""
+
+    answer: Json
+    earlier: Sequence[Json]
+    """The requests before it, oldest first."""
+
+    repeated: int
+    """The requests before it with the same messages."""
+
+    def claim(self, message_id: int, quote: str) -> Json:
+        """Return the answer with this as its only quote."""
+        evidence = [{"message_id": message_id, "quote": quote, "polarity": "supports"}]
+        return {**self.answer, "evidence": evidence, "score": self.answer["score"] or 3}
+
+
+def answer_in_json(request: Json, fault: str, earlier: Sequence[Json]) -> str:
+    """Return the answer to a request with a JSON schema.
+
+    Args:
+        request: The body.
+        fault: One of `RATING_FAULTS` in which a rating goes wrong; empty: none.
+        earlier: The requests before it, oldest first.
+
+    """
+    asked = request["response_format"]["json_schema"]
+    if asked["name"] != RATING:
+        return json.dumps(_fitting(asked["schema"], "", 0), ensure_ascii=False)
+    question = _question(request, earlier)
+    answer = RATING_FAULTS[fault](question) if fault else question.answer
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+
+
+def _question(request: Json, earlier: Sequence[Json]) -> Question:
+    turns = _turns(request)
+    sentences = list(_sentences(turns))
+    counting = [sentence for sentence in sentences if len(sentence[1].split()) >= WORDS]
+    # The criterion's own words choose the quotes, as far as sentences have any of them.
+    words = set(re.findall(r"\w{4,}", request["messages"][-1]["content"].lower()))
+
+    def fits(sentence: tuple[int, str]) -> tuple[int, int]:
+        text = sentence[1].lower()
+        return len(words.intersection(re.findall(r"\w{4,}", text))), len(text)
+
+    quoted = sorted(counting or sentences, key=fits, reverse=True)[:QUOTES]
+    score = SCORES[min(len(counting), len(SCORES) - 1)]
+    polarity = "supports" if score >= 3 else "detracts"
+    evidence = [
+        {"message_id": message_id, "quote": quote, "polarity": polarity}
+        for message_id, quote in sorted(quoted, key=lambda sentence: sentence[0])
+    ]
+    answer = {
+        "evidence": evidence,
+        "rationale": RATIONALE,
+        "score": score if evidence else None,
+    }
+    repeated = sum(request["messages"] == other.get("messages") for other in earlier)
+    return Question(turns, sentences, answer, earlier, repeated)
+
+
+def _turns(request: Json) -> list[Json]:
+    """Return the turns of the interview in the request, wherever it has them."""
+    for message in request["messages"]:
+        start = message["content"].find('[{"message_id"')
+        if start >= 0:
+            turns: list[Json] = json.JSONDecoder().raw_decode(message["content"], start)[0]
+            return turns
+    return []
+
+
+def _sentences(turns: list[Json]) -> Iterator[tuple[int, str]]:
+    for turn in turns:
+        if turn["speaker"] != "applicant":
+            continue
+        for sentence in re.findall(r"[^.!?\n]+[.!?]?", turn["text"]):
+            text = sentence.strip()
+            # Not what was masked, which has no letters.
+            if len(text) in QUOTE_CHARS and re.search(r"[^\W\d_]{2}", text):
+                yield turn["message_id"], text
+
+
+def _fitting(schema: Json, name: str, number: int) -> Any:
+    """Return a value that fits a schema for strict output, under the key and in the nth object."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    choices = schema.get("anyOf") or [
+        {**schema, "type": kind} for kind in _listed(schema.get("type", "null"))
+    ]
+    kind = next((choice for choice in choices if choice.get("type") == "null"), choices[0])
+    match kind["type"]:
+        case "object":
+            return {
+                key: _fitting(value, key, number)
+                for key, value in kind.get("properties", {}).items()
+            }
+        case "array":
+            size = min(max(kind.get("minItems", 0), len(DRAFT["id"])), kind.get("maxItems", 99))
+            return [_fitting(kind["items"], name, index) for index in range(size)]
+        case "string":
+            known = DRAFT.get(name, ())
+            return known[number] if number < len(known) else f"{name}_{number + 1}"
+        case "integer" | "number":
+            return kind.get("minimum", 1)
+        case "boolean":
+            return False
+    return None
+
+
+def _listed(kind: str | list[str]) -> list[str]:
+    return kind if isinstance(kind, list) else [kind]
+
+
+def _said(question: Question) -> tuple[int, str]:
+    """Return a sentence of the applicant's, or of nobody if there is none."""
+    return question.sentences[0] if question.sentences else (0, "There is nothing to quote.")
+
+
+def _changed(**values: object) -> Callable[[Question], Json]:
+    return lambda question: {**question.answer, **values}
+
+
+def _wrong_message(question: Question) -> Json:
+    """Quote the applicant truly, and name another message of theirs."""
+    message_id, quote = _said(question)
+    others = [
+        turn["message_id"]
+        for turn in question.turns
+        if turn["speaker"] == "applicant" and quote not in turn["text"]
+    ]
+    return question.claim(others[-1] if others else message_id + 1, quote)
+
+
+def _another_interview(question: Question) -> Json:
+    """Name a message of the latest other interview that was to be rated, with its words."""
+    own = {turn["message_id"] for turn in question.turns}
+    for request in reversed(question.earlier):
+        if "response_format" in request:
+            for message_id, quote in _sentences(_turns(request)):
+                if message_id not in own:
+                    return question.claim(message_id, quote)
+    return question.claim(max(own, default=0) + 1, _said(question)[1])
+
+
+def _of_the_interviewer(question: Question) -> Json:
+    for turn in question.turns:
+        if turn["speaker"] == "interviewer" and turn["text"]:
+            return question.claim(turn["message_id"], turn["text"][: QUOTE_CHARS[-1]])
+    return question.claim(0, "What would you like to know from us?")
+
+
+def _joined(question: Question) -> Json:
+    """Join the beginning and the end of a message by an ellipsis."""
+    message_id, quote = _said(question)
+    texts = [turn["text"] for turn in question.turns if turn["message_id"] == message_id]
+    words = (texts or [quote])[0].split()
+    return question.claim(message_id, f"{' '.join(words[:4])} ... {' '.join(words[-4:])}")
+
+
+def _too_long(question: Question) -> Json:
+    """Quote a whole message, said again until it is too long."""
+    message_id, quote = _said(question)
+    return question.claim(message_id, quote * (QUOTE_CHARS.stop // len(quote) + 1))
+
+
+def _instruction(question: Question) -> Json:
+    """Quote the sentence that asks for a score."""
+    for message_id, quote in question.sentences:
+        if INSTRUCTION.search(quote):
+            return question.claim(message_id, quote)
+    return question.answer
+
+
+def _obeying(question: Question) -> Json:
+    """Give 5 if anybody asks for it, with true quotes."""
+    asks = any(INSTRUCTION.search(turn["text"]) for turn in question.turns)
+    return {**question.answer, "score": 5} if asks else question.answer
+
+
+def _differing(question: Question) -> Json:
+    """Give 1, 3 and 5 in turn to the same question."""
+    return {**question.answer, "score": (1, 3, 5)[question.repeated % 3]}
+
+
+def _without_score(question: Question) -> Json:
+    return {key: value for key, value in question.answer.items() if key != "score"}
+
+
+def _cut(question: Question) -> str:
+    text = json.dumps(question.answer, ensure_ascii=False)
+    return text[: len(text) // 2]
+
+
+def _twice(question: Question) -> str:
+    """Give two scores under the same key."""
+    return json.dumps(question.answer)[:-1] + ', "score": 5}'
+
+
+RATING_FAULTS: Mapping[str, Callable[[Question], Json | str]] = {
+    "invented_quote": lambda question: question.claim(
+        _said(question)[0], "I have led forty people and never made a mistake."
+    ),
+    "no_evidence": _changed(evidence=[], score=4),
+    "wrong_message": _wrong_message,
+    "unknown_message": lambda question: question.claim(2**40, _said(question)[1]),
+    "another_interview": _another_interview,
+    "interviewers_words": _of_the_interviewer,
+    "too_short": lambda question: question.claim(_said(question)[0], _said(question)[1][:6]),
+    "too_long": _too_long,
+    "joined": _joined,
+    "instruction_quoted": _instruction,
+    "obeying": _obeying,
+    "differing": _differing,
+    "abstaining": _changed(evidence=[], score=None),
+    "score_6": _changed(score=6),
+    "score_as_text": _changed(score="4"),
+    "fractional_score": _changed(score=3.5),
+    "missing_key": _without_score,
+    "extra_key": _changed(confidence=0.9),
+    "key_twice": _twice,
+    "rating_cut_off": _cut,
+    "not_json": lambda _: "The applicant did well: 4 of 5.",
+    "fenced": lambda question: f"```json\n{json.dumps(question.answer)}\n```",
+}
+"""The ways in which a rating can go wrong: what the rehearsal answers then."""
