@@ -147,14 +147,16 @@ def shown(transcript: Sequence[TranscriptMessage], interview: InterviewKey) -> S
     return ShownTranscript(TRANSCRIPT.format(delimiter=delimiter, turns=turns), placeholders)
 
 
-def messages_for(criterion: Mapping[str, Any], transcript: ShownTranscript) -> list[ChatMessage]:
+def messages_for(
+    criterion: Mapping[str, Any], transcript: ShownTranscript, rules: str = RULES
+) -> list[ChatMessage]:
     """Return what a model is asked about a criterion of a rubric."""
     anchors = "\n".join(f"{score}: {text}" for score, text in sorted(criterion["anchors"].items()))
     question = CRITERION.format(
         title=criterion["title"], definition=criterion["definition"], anchors=anchors
     )
     return [
-        {"role": "system", "content": RULES},
+        {"role": "system", "content": rules},
         {"role": "user", "content": transcript.text},
         {"role": "user", "content": question},
     ]

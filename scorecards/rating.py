@@ -14,6 +14,7 @@ from db import InterviewKey
 from interviews.history import TranscriptMessage
 from llm import LLM, Completion, LLMError, PassingError
 from scorecards.asking import (
+    RULES,
     SCHEMA,
     SCHEMA_NAME,
     NotARating,
@@ -97,8 +98,10 @@ class ScoringFailed(Exception):
 class Rater:
     """Asks the models for all runs of a scorecard; one for each process."""
 
-    def __init__(self, llm: LLM, config: Config) -> None:
+    def __init__(self, llm: LLM, config: Config, rules: str = RULES) -> None:
+        """Take the settings, and the rules to try in the place of the service's own."""
         self._llm = llm
+        self._rules = rules
         self._runs = config.scoring_runs
         self._calls = config.scoring_calls
         self._lock = Lock()
@@ -197,7 +200,7 @@ class Rater:
         has_stopped: Event,
     ) -> RunRecord:
         """Ask until an answer is a rating, and return the run."""
-        messages = messages_for(criterion, transcript)
+        messages = messages_for(criterion, transcript, self._rules)
         attempts: list[Attempt] = []
         while not has_stopped.is_set():
             try:
