@@ -31,6 +31,9 @@ class Observation(NamedTuple):
     state: CriterionState
     score: int | None
     runs: tuple[int | None, ...]
+    unmasked_runs: tuple[int | None, ...]
+    """As in `CriterionResult`."""
+
     verified: int
     """Quotes that all runs together gave and that were verified."""
 
@@ -124,6 +127,7 @@ def _observation(
         state=result.state,
         score=result.score,
         runs=result.runs,
+        unmasked_runs=result.unmasked_runs,
         verified=sum(len(run.evidence) for run in judged_runs),
         rejected=tuple(rejected.reason for run in judged_runs for rejected in run.rejected),
         tokens_in=sum(answered["tokens_in"] for answered in _answers(records)),

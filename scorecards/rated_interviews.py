@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from statistics import median_high, median_low
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
@@ -97,7 +97,7 @@ def _interview(text: str) -> RatedInterview:
     )
 
 
-def _reference(criterion: str, value: object) -> Reference | None:
+def _reference(criterion: str, value: Any) -> Reference | None:
     """Return what people say of a criterion.
 
     A list has the scores of several people: their median counts, which of an even number is the
@@ -109,13 +109,12 @@ def _reference(criterion: str, value: object) -> Reference | None:
         case {"min": low, "max": high} if _is_score(low) and _is_score(high) and low <= high:
             return Reference(low, high)
         case [_, *_] if all(score is None or _is_score(score) for score in value):
-            given = [score for score in value if score is not None]
+            given: list[int] = [score for score in value if score is not None]
             if 2 * len(given) < len(value):
                 return None
             return Reference(median_low(given), median_high(given))
         case _ if _is_score(value):
-            score = cast("int", value)
-            return Reference(score, score)
+            return Reference(value, value)
     raise ValueError(
         f"scores.{criterion} must be a score from 1 to 5, null, a list of the scores of"
         ' several people, or {"min": ..., "max": ...}.'

@@ -5,14 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from openai_api.faults import FAULTS, Behaviour
-from openai_api.rehearsal import Rehearsal
+from openai_api.rehearsal import FAULTS, Behaviour, Rehearsal
 from scorecards.agreement import Agreement, Reference, Retest
 from scorecards.calibration import Observation, between, by_criterion, summary
 from scorecards.rated_interviews import BadFile, read_interviews
@@ -28,12 +26,12 @@ LINES = EXAMPLES.read_text().splitlines()
 
 
 def line(**changes: object) -> str:
-    """Return the first example as a line, with fields that differ; None leaves a field out."""
+    """Return the first example as a line, with fields that differ; `...` leaves a field out."""
     changed = {**json.loads(LINES[0]), **changes}
     return json.dumps({name: value for name, value in changed.items() if value is not ...})
 
 
-def command(*arguments: object, **settings: str) -> list[str]:
+def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "commands", "calibrate", *map(str, arguments)]
 
 
@@ -118,6 +116,16 @@ def test_a_score_rests_on_a_quote_that_was_verified(examples: Json) -> None:
     assert all(one["verified"] > 0 for one in scored)
 
 
+def test_an_example_with_sentences_for_the_machine_is_rated_without_them_too(
+    examples: Json,
+) -> None:
+    (scorer,) = examples["scorers"]
+    flagged = {one["interview"] for one in scorer["observations"] if one["unmasked_runs"]}
+    # The developer speaks about an injection, and honestly.
+    assert "sales-injection" in flagged
+    assert flagged <= {"sales-injection", "developer-terse"}
+
+
 def test_the_sum_of_the_criteria_is_all(examples: Json) -> None:
     (scorer,) = examples["scorers"]
     *criteria, total = scorer["results"].values()
@@ -145,21 +153,21 @@ def test_the_table_has_a_row_for_each_criterion_and_one_for_all(
     assert done.returncode == 0, done.stderr
     title, _, header, *rows, _, unscorable, quotes, tokens = done.stdout.splitlines()
     assert title.startswith("1 of 1 interviews rated by gpt-4o-mini")
-    assert header.split() == "criterion n exact within 1 kappa diff retest dist no score review rejected".split()  # noqa: E501
+    columns = "n exact within 1 kappa diff retest dist no score review rejected"
+    assert header.split() == ["criterion", *columns.split()]
     assert [row.split()[0] for row in rows] == [*CRITERIA, "all"]
     # One interview has no variance.
     assert all(row.split().count("\N{EN DASH}") >= 1 for row in rows)
     assert unscorable.startswith("Too little to go by, as people say: 0.")
     assert quotes.startswith("Quotes: ")
     assert tokens.startswith("Tokens: ")
-    assert "1/1" in done.stderr
-    assert "REHEARSAL" not in done.stderr
+    assert done.stderr == "Rating\n"  # the bar itself is for terminals
 
 
 def test_quotes_that_nobody_said_are_counted_and_leave_no_score(
     one_interview: Path, settings: dict[str, str], rehearsal: Rehearsal
 ) -> None:
-    rehearsal.default = rated(5, "I have never said anything like this")
+    rehearsal.default = FAULTS["invented_quote"]
     printed = json.loads(calibrate(one_interview, "--json", **settings).stdout)
     total = printed["scorers"][0]["results"]["all"]
     assert total["abstained"] == 1
@@ -183,11 +191,8 @@ def test_a_score_is_compared_with_that_of_people(
 def test_runs_that_differ_widely_are_left_to_a_person(
     one_interview: Path, settings: dict[str, str], rehearsal: Rehearsal
 ) -> None:
-    quote = "I asked the pharmacy for a second key under signature"
-    rehearsal.misbehave(*[rated(score, quote) for score in (1, 3, 5)] * 3)
-    printed = json.loads(
-        calibrate(one_interview, "--json", **settings, SCORING_CALLS="1").stdout
-    )
+    rehearsal.default = FAULTS["differing"]
+    printed = json.loads(calibrate(one_interview, "--json", **settings).stdout)
     total = printed["scorers"][0]["results"]["all"]
     assert total["left_to_people"] == 1
     assert total["agreement"]["n"] == 0
@@ -198,16 +203,19 @@ def test_two_models_are_compared(
     one_interview: Path, settings: dict[str, str], rehearsal: Rehearsal
 ) -> None:
     rehearsal.default = rated(3, "I asked the pharmacy for a second key under signature")
-    arguments = ("--model", "first", "--against", "second?temperature=0")
+    arguments = ("--model", "first", "--against", "second?temperature=0.5")
     done = calibrate(one_interview, *arguments, "--json", **settings)
     printed = json.loads(done.stdout)
-    assert [scorer["scorer"] for scorer in printed["scorers"]] == ["first", "second?temperature=0"]
+    assert [scorer["scorer"] for scorer in printed["scorers"]] == [
+        "first",
+        "second?temperature=0.5",
+    ]
     assert list(printed["comparison"]) == [*CRITERIA, "all"]
     assert printed["comparison"]["all"] == Agreement(3, 1, 1, None, 0)._asdict()
     asked = [(request["model"], request.get("temperature")) for request in rehearsal.requests]
-    assert asked == [("first", None)] * 9 + [("second", 0)] * 9
+    assert asked == [("first", None)] * 9 + [("second", 0.5)] * 9
     text = calibrate(one_interview, *arguments, **settings).stdout
-    assert "Where both gave a score, second?temperature=0 beside first:" in text
+    assert "Where both gave a score, second?temperature=0.5 beside first:" in text
 
 
 def test_two_prompts_are_compared(
@@ -231,7 +239,9 @@ def test_an_interview_that_the_model_does_not_rate_is_named(
     done = calibrate(path, **settings, SCORING_CALLS="1")
     assert done.returncode == 1
     assert done.stdout.startswith("1 of 2 interviews rated by")
-    assert "Not rated: nurse-excellent (the model gave no rating: the model refused)." in done.stdout
+    assert (
+        "Not rated: nurse-excellent (the model gave no rating: the model refused)." in done.stdout
+    )
 
 
 def test_ctrl_c_prints_what_there_is(
@@ -255,7 +265,7 @@ def test_ctrl_c_prints_what_there_is(
     printed, _ = process.communicate(timeout=90)
     assert process.returncode == 130
     assert printed.startswith("Interrupted. This is what was rated until then:\n\n1 of 2 ")
-    assert f"learning_from_mistakes  1" in printed
+    assert "learning_from_mistakes  1" in printed
 
 
 def test_without_a_key_the_command_says_how_to_go_on(one_interview: Path) -> None:
@@ -283,11 +293,19 @@ BAD_LINES = {
     "[]": "this is no JSON object.",
     line(id=...): "id is missing.",
     line(transcript=[]): "transcript must have at least 1 items.",
-    line(transcript=[{"role": "assistant", "content": "Hello"}]): "transcript[0].role must be 'system' or 'user'.",  # noqa: E501
-    line(transcript=[{"role": "user", "content": "Hello"}] * 2): "the transcript must alternate between system and user.",  # noqa: E501
+    line(transcript=[{"role": "assistant", "content": "Hello"}]): (
+        "transcript[0].role must be 'system' or 'user'."
+    ),
+    line(transcript=[{"role": "user", "content": "Hello"}] * 2): (
+        "the transcript must alternate between system and user."
+    ),
     line(rubric={"criteria": []}): "rubric.criteria must have at least 1 items.",
-    line(scores={"problem_solving": 3}): "scores.working_with_others is missing; null says that there is no score.",  # noqa: E501
-    line(scores={**dict.fromkeys(CRITERIA), "charm": 3}): "scores.charm is no criterion of the rubric.",  # noqa: E501
+    line(scores={"problem_solving": 3}): (
+        "scores.working_with_others is missing; null says that there is no score."
+    ),
+    line(scores={**dict.fromkeys(CRITERIA), "charm": 3}): (
+        "scores.charm is no criterion of the rubric."
+    ),
 }
 
 
@@ -361,6 +379,7 @@ def observed(
         "state": state,
         "score": score,
         "runs": (score,) * 3,
+        "unmasked_runs": (),
         "verified": 1,
         "rejected": (),
         "tokens_in": 10,
@@ -371,7 +390,9 @@ def observed(
 
 def test_scores_where_people_gave_none_are_counted_and_agree_with_nothing() -> None:
     three = Reference(3, 3)
-    found = summary([observed(3, three), observed(5, None), observed(None, None), observed(None, three)])
+    scores: list[tuple[int | None, Reference | None]]
+    scores = [(3, three), (5, None), (None, None), (None, three)]
+    found = summary([observed(score, reference) for score, reference in scores])
     assert found.agreement == Agreement(1, 1, 1, None, 0)
     assert (found.unscorable, found.unscorable_scored) == (2, 1)
     assert found.abstained == 0.5
