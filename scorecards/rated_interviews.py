@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from statistics import median_high, median_low
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 from pydantic import BaseModel, Field
 
@@ -97,7 +97,7 @@ def _interview(text: str) -> RatedInterview:
     )
 
 
-def _reference(criterion: str, value: Any) -> Reference | None:
+def _reference(criterion: str, value: object) -> Reference | None:
     """Return what people say of a criterion.
 
     A list has the scores of several people: their median counts, which of an even number is the
@@ -109,7 +109,7 @@ def _reference(criterion: str, value: Any) -> Reference | None:
         case {"min": low, "max": high} if _is_score(low) and _is_score(high) and low <= high:
             return Reference(low, high)
         case [_, *_] if all(score is None or _is_score(score) for score in value):
-            given: list[int] = [score for score in value if score is not None]
+            given = [score for score in value if _is_score(score)]
             if 2 * len(given) < len(value):
                 return None
             return Reference(median_low(given), median_high(given))
@@ -121,5 +121,5 @@ def _reference(criterion: str, value: Any) -> Reference | None:
     )
 
 
-def _is_score(value: object) -> bool:
+def _is_score(value: object) -> TypeGuard[int]:
     return type(value) is int and 1 <= value <= 5

@@ -142,7 +142,7 @@ def test_without_a_score_there_is_no_agreement_to_speak_of() -> None:
 
 
 def test_runs_are_compared_in_pairs() -> None:
-    runs = [[4, 4, 3], [None, None, 2], [5, 5, 5]]
+    runs: list[list[int | None]] = [[4, 4, 3], [None, None, 2], [5, 5, 5]]
     assert retest(runs) == Retest(pairs=9, equal=(1 + 1 + 3) / 9, mean_distance=2 / 6)
 
 
