@@ -10,7 +10,7 @@ from collections.abc import Callable
 from flask import Blueprint, Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
-from werkzeug.serving import WSGIRequestHandler
+from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader
 
 from access.applicant_tokens import ApplicantTokens
 from access.guard import (
@@ -22,6 +22,7 @@ from access.guard import (
     warn_of_weakness,
 )
 from access.rate_limits import RateLimits
+from background.worker import Worker
 from config import Config, StartError, has_api_key, load
 from db import InterviewKey, open_database
 from interviews.interview import Interviews
@@ -30,6 +31,8 @@ from llm import LLM
 from monitoring.logs import register_request_log, set_up_logging
 from monitoring.metrics import register_metrics
 from positions.endpoints import positions
+from scorecards.endpoints import scorecards
+from scorecards.handler import ScorecardHandler
 from web.bodies import Json
 from web.browser_headers import register_browsers
 from web.error_handlers import register_error_handlers
@@ -68,16 +71,22 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.converters["anything"] = AnythingConverter
     database = open_database(config)
     llm = LLM(config)
-    interviews = Interviews(database, llm, config)
+    scoring_llm = LLM(config, config.scoring_model) if config.scoring_model else llm
+    scorecard_handler = ScorecardHandler(database, scoring_llm, config)
+    interviews = Interviews(database, llm, config, [scorecard_handler.when_finished])
     tokens = ApplicantTokens(config.secret_key if config.api_keys else (), database)
     limits = RateLimits(config)
-    register_service(app, Service(config, database, llm, interviews, tokens, limits))
+    worker = Worker(database, [scorecard_handler])
+    register_service(
+        app, Service(config, database, llm, scoring_llm, interviews, tokens, limits, worker)
+    )
     register_error_handlers(app)
     register_request_log(app)
     register_browsers(app, config)
     register_access(app, Access(config, tokens, limits))
     app.register_blueprint(api)
     app.register_blueprint(positions)
+    app.register_blueprint(scorecards)
     app.register_blueprint(health)
     app.register_blueprint(openapi)
     if config.metrics:
@@ -210,4 +219,11 @@ except StartError as error:
     sys.exit(4)
 
 if __name__ == "__main__":
-    app.run(port=service(app).config.port, debug=True, request_handler=QuietHandler)
+    parts = service(app)
+    if parts.config.worker and is_running_from_reloader():  # its parent serves nothing
+        parts.worker.start()
+    try:
+        app.run(port=parts.config.port, debug=True, request_handler=QuietHandler)
+    finally:
+        parts.worker.stop()
+        parts.worker.join()

@@ -106,10 +106,21 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Warn of models that end; not before the fork, as it opens a connection to the model."""
+    """Do what must not be done before the fork: begin background work, and ask about models."""
     from llm import warn_of_model_ends
+    from web.service import service
 
     warn_of_model_ends(settings)
+    if settings.worker:
+        worker.background = service(worker.app.wsgi()).worker
+        worker.background.start()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Put back the background work that is under way."""
+    if worker.background is not None:
+        worker.background.stop()
+        worker.background.join()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -7,6 +7,8 @@ from commands.backup import backup
 from commands.calibrate import calibrate
 from commands.import_sqlite import import_sqlite
 from commands.migrate import migrate
+from commands.rescore import rescore
+from commands.worker import worker
 
 
 @click.group(help="Look after the service's database and its keys.")
@@ -26,6 +28,8 @@ commands.add_command(backup)
 commands.add_command(calibrate)
 commands.add_command(import_sqlite, "import")
 commands.add_command(migrate)
+commands.add_command(rescore)
+commands.add_command(worker)
 
 if __name__ == "__main__":
     commands(prog_name="python -m commands")

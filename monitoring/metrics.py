@@ -81,6 +81,12 @@ def count_tokens(model: str, direction: str, tokens: int) -> None:
         _figures.tokens.inc(tokens, model, direction)
 
 
+def count_job(kind: str, outcome: str) -> None:
+    """Count a try of a background job: `done`, `retried` later, or `failed` for good."""
+    if _figures is not None:
+        _figures.jobs.inc(1, kind, outcome)
+
+
 def add_turn(number: int) -> None:
     """Count one more turn under way, or one less."""
     if _figures is not None:
@@ -143,6 +149,7 @@ class _Figures:
             "Tokens, by direction: in is what the model read",
             ["model", "direction"],
         )
+        self.jobs = counter("tukma_jobs", "Tries of background jobs", ["kind", "outcome"])
         self.under_way = Gauge(
             "tukma_turns_under_way", "Starts and replies under way", multiprocess_mode="livesum"
         )

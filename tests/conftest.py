@@ -112,12 +112,17 @@ def config(rehearsal: Rehearsal, database_url: str) -> Config:
 
 @pytest.fixture
 def make_api(config: Config) -> Iterator[Callable[..., Api]]:
-    """Make the API with settings that differ; each call is a new process, as it were."""
+    """Make the API with settings that differ; each call is a new process, as it were.
+
+    One that `works` does background work as well.
+    """
     apps = []
 
-    def make(**settings: Any) -> Api:
+    def make(*, works: bool = False, **settings: Any) -> Api:
         app = create_app(Config(**{**vars(config), **settings}))
         apps.append(app)
+        if works:
+            service(app).worker.start()
         return over_flask(app.test_client())
 
     yield make

@@ -23,6 +23,11 @@ MAX_IDEMPOTENCY_KEY_CHARS = 255
 # must be within gunicorn.conf.py's `limit_request_line`.
 MAX_URL_BYTES = 8000
 
+# Characters of a review's fields at most, and of all of them together.
+MAX_REASON_CHARS = 2000
+MAX_REVIEWER_CHARS = 320
+MAX_REVIEW_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS + 100
+
 # Browsers and HTTP clients take these out of a URL, percent-encoded or not.
 TAKEN_OUT_OF_URLS = (".", "..")
 
@@ -74,6 +79,17 @@ def interview_and_lifetime() -> tuple[InterviewKey, int]:
 def interview_of_body() -> InterviewKey:
     """Return the interview that the body names."""
     return _interview(_fields(0))
+
+
+def interview_and_fields(further_chars: int) -> tuple[InterviewKey, Json]:
+    """Return the interview that the body names, and the body, whose other fields are unchecked.
+
+    Args:
+        further_chars: The characters that the other fields have together at most.
+
+    """
+    body = _fields(further_chars)
+    return _interview(body), body
 
 
 def access_key_of_body() -> str:
@@ -148,6 +164,8 @@ def body_limits(config: Config) -> dict[bytes, int]:
         b"/applicant_token": _max_bytes(config, 0),
         b"/revoke_applicant_token": _max_bytes(config, 0),
         b"/draft_rubric": bytes_for(config.max_key_chars),
+        b"/score_interview": _max_bytes(config, 0),
+        b"/review_scorecard": _max_bytes(config, MAX_REVIEW_CHARS),
     }
     return {path: min(config.max_body_bytes, limit) for path, limit in limits.items()}
 

@@ -32,6 +32,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from background.worker import Worker as BackgroundWorker
 from interviews.shared_calls import THREAD_NAME
 from web.arriving_request import PIECE, ArrivingRequest, BodyLimits
 
@@ -109,6 +110,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._bytes_arriving = 0
         self._next_sweep = 0.0
         self._given_up = 0
+        self.background: BackgroundWorker | None = None
+        """Set by gunicorn.conf.py if this process does background work."""
 
     def load_wsgi(self) -> None:
         """Let the app close a connection: gunicorn by itself drops its `Connection: close`."""
@@ -136,6 +139,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             while thread.name == THREAD_NAME and thread.is_alive():
                 self.notify()
                 thread.join(1)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop background work at once: the requests under way may take long to end."""
+        super().handle_exit(sig, frame)
+        if self.background is not None:
+            self.background.stop()
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:

@@ -6,6 +6,7 @@ from flask import Flask, current_app
 
 from access.applicant_tokens import ApplicantTokens
 from access.rate_limits import RateLimits
+from background.worker import Worker
 from config import Config
 from db import Database
 from interviews.interview import Interviews
@@ -21,13 +22,20 @@ class Service:
     config: Config
     database: Database
     llm: LLM
+    scoring_llm: LLM
+    """The same one, unless `SCORING_MODEL` is set."""
     interviews: Interviews
     tokens: ApplicantTokens
     limits: RateLimits
+    worker: Worker
+    """Background work. The server starts it in each process that is to do some."""
 
     def close(self) -> None:
-        """Close the connections to the database and to the model."""
+        """Stop background work, and close the connections to the database and to the model."""
+        self.worker.stop()
+        self.worker.join()
         self.interviews.close()
+        self.scoring_llm.close()
 
 
 def register_service(app: Flask, parts: Service) -> None:

@@ -1,0 +1,201 @@
+"""The job that makes a scorecard: the runs that are still missing, then the result.
+
+Each run is stored as it comes, and the result together with the end of the job. So a process that
+is killed leaves to the next one what is still to be done, and no scorecard is made twice or by
+half.
+
+Most processes make no scorecard, so what makes them is loaded with the first.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from background.jobs import Job, Jobs, LeaseLost
+from background.worker import LEASE, Retry
+from config import Config
+from db import Database, InterviewKey, Messages, PositionTerms, Session
+from llm import LLM
+
+if TYPE_CHECKING:
+    from interviews.history import TranscriptMessage
+    from scorecards.queries import Json, Scorecard
+    from scorecards.rating import Rater, RunKey, RunRecord
+
+
+class ScorecardHandler:
+    """Makes the scorecards that are pending."""
+
+    kind = "score"
+
+    def __init__(self, database: Database, llm: LLM, config: Config) -> None:
+        self._database = database
+        self._llm = llm
+        self._config = config
+        self._rater: Rater | None = None
+
+    def when_finished(self, session: Session, interview: InterviewKey) -> None:
+        """Ask for the scorecard of an interview that is finished, if its position wants one.
+
+        It is stored in the transaction of the session, with the closing message.
+        """
+        # Nothing is caught here: after an error of PostgreSQL's the transaction stores nothing, and
+        # the reply must fail rather than be acknowledged.
+        terms = PositionTerms(session).of(interview.access_key)
+        if terms is None or not terms.is_scored_automatically:
+            return
+        from positions.queries import Rubrics
+        from scorecards.scoring import add_pending, scorer_of
+
+        rubric = Rubrics(session).current(interview.access_key)
+        if rubric is not None:
+            history = Messages(session).of(interview)
+            add_pending(session, interview, history, rubric, scorer_of(self._config))
+
+    def run(self, job: Job, is_held: Callable[[], bool]) -> None:
+        """Make the scorecard, and end the job.
+
+        Raises:
+            Retry: The model has not answered as it should; the runs until then are stored.
+            LeaseLost: Another process has taken the job over.
+
+        """
+        from scorecards.rating import ScoringFailed
+        from scorecards.scoring import rated_part, transcript_sha256
+
+        scorecard = self._pending(job)
+        if scorecard is None:
+            return
+        with self._database.reading() as session:
+            transcript = rated_part(Messages(session).of(scorecard.interview))
+        if transcript_sha256(transcript) != scorecard.transcript_sha256:
+            self._fail(job, "The transcript has changed since the scorecard was asked for.")
+            return
+        try:
+            runs = self._rated(scorecard, transcript, job, is_held)
+        except ScoringFailed as error:
+            if error.is_passing:
+                raise Retry(error.reason) from error
+            self._fail(job, error.reason)
+            return
+        self._finish(scorecard, transcript, runs, job)
+
+    def give_up(self, session: Session, job: Job, reason: str) -> None:
+        """Store why the scorecard could not be made, and the runs that there are."""
+        from scorecards.queries import ScorecardRuns, Scorecards
+
+        scorecards, runs = Scorecards(session), ScorecardRuns(session)
+        scorecard = scorecards.one(job.subject)
+        if scorecard is not None:
+            record = _with_runs(scorecard.record, runs.of(scorecard.id))
+            scorecards.fail(scorecard.id, reason, record)
+            runs.remove(scorecard.id)
+
+    def _pending(self, job: Job) -> "Scorecard | None":
+        """Return the scorecard that is to be made, by this process's settings.
+
+        If there is nothing to be done, end the job and return None.
+        """
+        from scorecards.queries import ScorecardRuns, Scorecards
+        from scorecards.scoring import digest_of, scorer_of
+
+        scorer = scorer_of(self._config)
+        with self._database.transaction() as session:
+            scorecards = Scorecards(session)
+            scorecard = scorecards.one(job.subject)
+            if scorecard is None or scorecard.state != "pending":
+                Jobs(session).end(job)
+                return None
+            if scorecard.scorer == digest_of(scorer):
+                return scorecard
+            # The settings have changed since it was asked for. Runs of two scorers do not mix.
+            _refuse_unless_held(session, job)
+            ScorecardRuns(session).remove(scorecard.id)
+            scorecard = scorecard._replace(
+                scorer=digest_of(scorer), record={**scorecard.record, "scorer": scorer}
+            )
+            scorecards.change_scorer(scorecard.id, scorecard.scorer, scorecard.record)
+            return scorecard
+
+    def _rated(
+        self,
+        scorecard: "Scorecard",
+        transcript: "list[TranscriptMessage]",
+        job: Job,
+        is_held: Callable[[], bool],
+    ) -> "Mapping[RunKey, RunRecord]":
+        """Return every run of the scorecard, those that were stored before included."""
+        from scorecards.queries import ScorecardRuns
+        from scorecards.rating import RunKey
+        from scorecards.suspicion import flags_of
+
+        def store(run: RunKey, record: RunRecord) -> None:
+            with self._database.transaction() as session:
+                _refuse_unless_held(session, job)
+                ScorecardRuns(session).add(scorecard.id, run, record)
+
+        with self._database.reading() as session:
+            stored = ScorecardRuns(session).of(scorecard.id)
+        return self._rater_of_process().rate(
+            transcript,
+            scorecard.interview,
+            scorecard.record["rubric"]["body"],
+            flags_of(transcript),
+            {RunKey(*run): record for run, record in stored.items()},
+            time.monotonic() + self._config.scoring_deadline,
+            store,
+            is_held,
+        )
+
+    def _rater_of_process(self) -> "Rater":
+        from scorecards.rating import Rater
+
+        if self._rater is None:  # one thread does these jobs
+            self._rater = Rater(self._llm, self._config)
+        return self._rater
+
+    def _finish(
+        self,
+        scorecard: "Scorecard",
+        transcript: "list[TranscriptMessage]",
+        runs: "Mapping[RunKey, RunRecord]",
+        job: Job,
+    ) -> None:
+        from scorecards.queries import ScorecardRuns, Scorecards
+        from scorecards.result import computed, counting
+
+        rubric = scorecard.record["rubric"]["body"]
+        result = computed(rubric, transcript, runs)
+        with self._database.transaction(scorecard.interview) as session:
+            Jobs(session).end(job)
+            Scorecards(session).finish(
+                scorecard.id,
+                counting(result, [], rubric),
+                result,
+                _with_runs(scorecard.record, runs),
+            )
+            ScorecardRuns(session).remove(scorecard.id)
+
+    def _fail(self, job: Job, reason: str) -> None:
+        with self._database.transaction() as session:
+            Jobs(session).end(job)
+            self.give_up(session, job, reason)
+
+
+def _refuse_unless_held(session: Session, job: Job) -> None:
+    if not Jobs(session).renew(job, LEASE):
+        raise LeaseLost
+
+
+def _with_runs(
+    record: "Json", runs: "Mapping[RunKey, RunRecord] | Mapping[tuple[str, bool, int], Json]"
+) -> "Json":
+    """Return the record with the runs, each with its criterion, mask and number, in order."""
+    return {
+        **record,
+        "runs": [
+            {"criterion": criterion, "is_masked": is_masked, "run": number, **runs[key]}
+            for key in sorted(runs)
+            for criterion, is_masked, number in [key]
+        ],
+    }

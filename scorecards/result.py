@@ -1,0 +1,94 @@
+"""What a scorecard comes to: pure functions of its transcript, its runs and its reviews.
+
+Everything here can be computed again from what is stored.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from statistics import median_low
+from typing import Any
+
+from interviews.history import TranscriptMessage
+from scorecards.asking import rating_of
+from scorecards.queries import Counting, Json, Review
+from scorecards.scorecard import CriterionResult, JudgedRun
+from scorecards.suspicion import flags_of
+from scorecards.verdict import judged, result_of, total_of
+
+Runs = Mapping[tuple[str, bool, int], Mapping[str, Any]]
+"""What was stored of each run, by criterion, mask and number."""
+
+
+def computed(rubric: Json, transcript: Sequence[TranscriptMessage], runs: Runs) -> Json:
+    """Return the result of the runs, as it is stored: criteria, flags and rejected evidence."""
+    flags = flags_of(transcript)
+    by_criterion: dict[tuple[str, bool], list[JudgedRun]] = {}
+    for (criterion, is_masked, _), run in sorted(runs.items()):
+        rating = rating_of(run["answer"], run["placeholders"])
+        by_criterion.setdefault((criterion, is_masked), []).append(
+            judged(rating, criterion, transcript, flags)
+        )
+    criteria = [
+        result_of(
+            criterion["id"],
+            criterion["title"],
+            by_criterion.get((criterion["id"], False), []),
+            by_criterion.get((criterion["id"], True), []),
+        )
+        for criterion in rubric["criteria"]
+    ]
+    rejected = chain.from_iterable(
+        run.rejected
+        for criterion in rubric["criteria"]
+        for is_masked in (False, True)
+        for run in by_criterion.get((criterion["id"], is_masked), [])
+    )
+    return {
+        "criteria": list(map(_criterion, criteria)),
+        "flags": [flag._asdict() for flag in flags],
+        # Each once: several runs may give the same quote.
+        "rejected_evidence": [quote._asdict() for quote in dict.fromkeys(rejected)],
+    }
+
+
+def runs_of(record: Json) -> Runs:
+    """Return the runs that a record holds."""
+    return {(run["criterion"], run["is_masked"], run["run"]): run for run in record["runs"]}
+
+
+def reviewed(result: Json, reviews: Sequence[Review]) -> list[Json]:
+    """Return the result's criteria as they count: by the newest review of each that has one."""
+    newest = {review.criterion: review for review in reviews}
+    return [
+        _with_review(criterion, newest.get(criterion["id"])) for criterion in result["criteria"]
+    ]
+
+
+def counting(result: Json, reviews: Sequence[Review], rubric: Json) -> Counting:
+    """Return what counts: the total of the scores, and whether a person is still needed."""
+    criteria = reviewed(result, reviews)
+    scores = {criterion["id"]: criterion["score"] for criterion in criteria}
+    weights = {criterion["id"]: criterion["weight"] for criterion in rubric["criteria"]}
+    total, coverage = total_of(scores, weights, rubric["minCoverage"])
+    is_open = any(criterion["state"] == "needs_review" for criterion in criteria)
+    return Counting("needs_review" if is_open else "scored", total, coverage, scores)
+
+
+def _criterion(result: CriterionResult) -> Json:
+    scored = [score for score in result.runs if score is not None]
+    has_median = result.state != "insufficient_evidence" and scored
+    return {
+        **result._asdict(),
+        "evidence": [evidence._asdict() for evidence in result.evidence],
+        "runs": list(result.runs),
+        "unmasked_runs": list(result.unmasked_runs),
+        "machine_state": result.state,
+        "machine_score": median_low(scored) if has_median else None,
+    }
+
+
+def _with_review(criterion: Json, review: Review | None) -> Json:
+    if review is None:
+        return criterion
+    state = "insufficient_evidence" if review.score is None else "scored"
+    return {**criterion, "state": state, "score": review.score}

@@ -1,0 +1,212 @@
+"""Scorecards as recruiters ask for them: requested, read, reviewed. The work itself is a job.
+
+Scorecards are made in the background (`scorecards/handler.py`). What is to be made is stored with
+its job, in one transaction: a pending scorecard always has a job, and is finished or has failed
+when the job ends.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from secrets import token_hex
+
+from background.jobs import Jobs
+from config import Config
+from db import Database, InterviewKey, Message, Messages, PositionTerms, Session
+from interviews.history import TranscriptMessage, is_finished, is_started, transcript
+from positions.queries import Rubrics, StoredRubric
+from scorecards.asking import PROMPT_VERSION, prompt_sha256
+from scorecards.errors import (
+    NoCriterion,
+    NoInterview,
+    NoPosition,
+    NoRubric,
+    NoScorecard,
+    NotFinished,
+    NotReviewable,
+)
+from scorecards.queries import (
+    Json,
+    Review,
+    Scorecard,
+    ScorecardReviews,
+    Scorecards,
+    Summary,
+)
+from scorecards.result import counting
+
+# The kind of the jobs, each of which has a scorecard's id as its subject.
+KIND = "score"
+
+
+ID = re.compile("[0-9a-f]{32}")
+
+
+class Scoring:
+    """All scorecards."""
+
+    def __init__(self, database: Database, config: Config, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._scorer = scorer_of(config)
+        self._wake = wake
+
+    def request(self, interview: InterviewKey, *, again: bool) -> tuple[Scorecard, list[Review]]:
+        """Return the interview's scorecard by the position's rubric of now; ask for it if need be.
+
+        Args:
+            interview: A finished interview.
+            again: Ask for a further one, unless one is being made already.
+
+        Raises:
+            NoInterview: There is no such interview.
+            NoPosition: Its access key has no position.
+            NoRubric: The position has no rubric.
+            NotFinished: The interview is still going on.
+
+        """
+        with self._database.transaction(interview) as session:
+            history = Messages(session).of(interview)
+            if not is_started(history):
+                raise NoInterview
+            rubric = Rubrics(session).current(interview.access_key)
+            if rubric is None:
+                known = PositionTerms(session).of(interview.access_key)
+                raise NoPosition if known is None else NoRubric
+            if not is_finished(history):
+                raise NotFinished
+            scorecards = Scorecards(session)
+            made = scorecards.made(
+                interview,
+                transcript_sha256(rated_part(history)),
+                rubric.version,
+                digest_of(self._scorer),
+            )
+            if made is not None and (made.state == "pending" or not again):
+                return made, ScorecardReviews(session).of(made.id)
+            added = scorecards.one(add_pending(session, interview, history, rubric, self._scorer))
+            assert added is not None  # noqa: S101  # it was stored a moment ago
+        self._wake()
+        return added, []
+
+    def one(
+        self, interview: InterviewKey, scorecard_id: str | None
+    ) -> tuple[Scorecard, list[Review]]:
+        """Return a scorecard of the interview and its reviews; without an id, the newest.
+
+        Raises:
+            NoScorecard: The interview has no scorecard, or none by this id.
+
+        """
+        with self._database.reading() as session:
+            # The reviews last: those that the scorecard's total includes are then among them.
+            found = _found(session, interview, scorecard_id)
+            return found, ScorecardReviews(session).of(found.id)
+
+    def review(
+        self,
+        interview: InterviewKey,
+        scorecard_id: str,
+        criterion: str,
+        score: int | None,
+        reason: str,
+        reviewer: str,
+    ) -> tuple[Scorecard, list[Review]]:
+        """Store a person's word on a criterion, and return the scorecard with it.
+
+        Raises:
+            NoScorecard: The interview has no scorecard by this id.
+            NotReviewable: It is pending, or has failed.
+            NoCriterion: It has no such criterion.
+
+        """
+        with self._database.transaction(interview) as session:
+            found = _found(session, interview, scorecard_id)
+            if found.result is None:
+                raise NotReviewable(found.state)
+            if all(criterion != known["id"] for known in found.result["criteria"]):
+                raise NoCriterion
+            reviews = ScorecardReviews(session)
+            earlier = reviews.of(found.id)
+            every = [*earlier, reviews.add(found.id, criterion, score, reason, reviewer)]
+            counts = counting(found.result, every, found.record["rubric"]["body"])
+            Scorecards(session).count(found.id, counts)
+        return found._replace(**counts._asdict()), every
+
+    def applicants(self, access_key: str) -> tuple[list[tuple[str, str]], list[Summary]]:
+        """Return name and e-mail address of everyone with an interview, and all scorecards."""
+        with self._database.reading() as session:
+            # The scorecards first: whoever has one is then among the applicants.
+            summaries = Scorecards(session).summaries(access_key)
+            applicants = Messages(session).applicants(access_key)
+        return [(name, email) for name, email, _ in applicants], summaries
+
+
+def add_pending(
+    session: Session,
+    interview: InterviewKey,
+    history: list[Message],
+    rubric: StoredRubric,
+    scorer: Json,
+) -> str:
+    """Store a pending scorecard and its job, and return the scorecard's id."""
+    scorecard_id = token_hex(16)
+    transcript_digest = transcript_sha256(rated_part(history))
+    Scorecards(session).add(
+        scorecard_id,
+        interview,
+        transcript_digest,
+        rubric.version,
+        digest_of(scorer),
+        record_of(transcript_digest, rubric, scorer),
+    )
+    Jobs(session).add(KIND, scorecard_id)
+    return scorecard_id
+
+
+def record_of(transcript_digest: str, rubric: StoredRubric, scorer: Json) -> Json:
+    """Return what a scorecard is made from, before there are any runs."""
+    return {
+        "transcript_sha256": transcript_digest,
+        "rubric": {"version": rubric.version, "sha256": rubric.sha256, "body": rubric.body},
+        "scorer": scorer,
+        "runs": [],
+    }
+
+
+def scorer_of(config: Config) -> Json:
+    """Return what decides how an interview is rated, beside its transcript and the rubric."""
+    return {
+        "models": [str(model) for model in config.scoring_model or config.openai_model],
+        "runs": config.scoring_runs,
+        "prompt_version": PROMPT_VERSION,
+        "prompt_sha256": prompt_sha256(),
+    }
+
+
+def digest_of(value: object) -> str:
+    """Return the SHA-256 of a value's JSON, with names in order and without white space."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
+
+
+def rated_part(history: list[Message]) -> list[TranscriptMessage]:
+    """Return the transcript without the prompt, which is not the applicant's matter."""
+    return transcript(history)[1:]
+
+
+def transcript_sha256(messages: list[TranscriptMessage]) -> str:
+    """Return the digest of all that a rating depends on: ids, roles and words."""
+    return digest_of([[message.id, message.role, message.content] for message in messages])
+
+
+def _found(session: Session, interview: InterviewKey, scorecard_id: str | None) -> Scorecard:
+    scorecards = Scorecards(session)
+    if scorecard_id is None:
+        found = scorecards.newest(interview)
+    else:
+        # No database need be asked for what is no id, such as NUL, which PostgreSQL does not take.
+        found = scorecards.one(scorecard_id) if ID.fullmatch(scorecard_id) else None
+    if found is None or found.interview != interview:
+        raise NoScorecard
+    return found
