@@ -85,6 +85,9 @@ class CriterionResult(NamedTuple):
     state: CriterionState
     score: int | None
     """The median if the state is `scored`, otherwise None: then it is left to a person."""
+    machine_score: int | None
+    """The median of the runs that count, also if the state is `needs_review`; None if most of them
+    abstained."""
     runs: tuple[int | None, ...]
     """The score of each run that counts, None for one that abstained."""
     unmasked_runs: tuple[int | None, ...]

@@ -1,0 +1,156 @@
+"""Sentences of applicants that may be meant for the scorer.
+
+Many of them are honest: whoever has defended a chatbot will quote its attackers. So a flag is never
+a penalty: the sentence is no evidence, and the score is taken a second time without it, which shows
+the difference that it makes. No list of phrases is complete. That the transcript is given as data,
+and that a score must rest on what was said, hold without it.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from interviews.history import TranscriptMessage
+from scorecards.folding import MARKS, Folded, folded
+from scorecards.invisible import invisible_in
+from scorecards.phrases import (
+    BEFORE_AN_IMPERATIVE,
+    DELIMITERS,
+    ENDS,
+    IMPERATIVES,
+    PHRASES,
+    ROLES,
+)
+from scorecards.scorecard import Flag
+
+MASK: Final = "\u2588"
+
+FARTHEST: Final = 300
+"""Characters that a flag takes in on either side; text that was dictated may have no full stop."""
+
+_STOP = re.compile(
+    r"[.!?\u2026\u06d4\u0964]+(?=[\s\"'\u2019\u201d\u00bb)\]*_]|$)|[\u3002\uff01\uff1f]|[\r\n]+"
+)
+
+_WHITE_SPACE = re.compile(r"\s+")
+
+# Before the first word of a sentence.
+_OPENING = " \t*_#>[('\"\u2018\u201c\u00ab-\u2013\u2014\u2022"
+
+_MARK = re.compile(f"[{MARKS}]+")
+
+# Cyrillic and Greek letters that pass for Latin ones.
+_LOOKALIKES = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0501\u04bb\u043a\u043c\u0442\u0432"
+    "\u043d\u03b1\u03b5\u03bf\u03c1\u03c5\u03b9\u03ba\u03bd\u03c4\u03c7",
+    "aeopcyxijsdhkmtbhaeopuikvtx",
+)
+
+
+def flags_of(transcript: Sequence[TranscriptMessage]) -> tuple[Flag, ...]:
+    """Return the suspicious sentences of the applicant, in their order, none of which overlap."""
+    return tuple(
+        Flag("injection_suspected", message.id, start, end)
+        for message in transcript
+        if message.role == "user"
+        for start, end in _suspicious_parts(message.content)
+    )
+
+
+def masked(
+    transcript: Sequence[TranscriptMessage], flags: Sequence[Flag]
+) -> list[TranscriptMessage]:
+    """Return the transcript with each flagged character replaced by `MASK`."""
+    masked = []
+    for message in transcript:
+        content = message.content
+        for flag in flags:
+            if flag.message_id == message.id:
+                start, end = flag.start, min(flag.end, len(content))
+                content = content[:start] + MASK * (end - start) + content[end:]
+        masked.append(message._replace(content=content))
+    return masked
+
+
+def _suspicious_parts(content: str) -> Iterator[tuple[int, int]]:
+    """Yield which parts to flag: whole sentences, joined where they overlap."""
+    stops = [0, *(match.end() for match in _STOP.finditer(content)), len(content)]
+    last_start, last_end = 0, 0
+    for start, end in sorted(_hits(content)):
+        if end <= last_end:
+            continue
+        start, end = _sentence(content, stops, start, end)
+        if start < last_end:
+            last_end = max(last_end, end)
+            continue
+        if last_end:
+            yield last_start, last_end
+        last_start, last_end = start, end
+    if last_end:
+        yield last_start, last_end
+
+
+def _sentence(content: str, stops: list[int], start: int, end: int) -> tuple[int, int]:
+    """Return the sentences that a hit lies in, without white space around them."""
+    first = stops[bisect_right(stops, start) - 1]
+    last = stops[bisect_left(stops, end)]
+    if start - first > FARTHEST:
+        first = _after_white_space(content, start - FARTHEST, start)
+    if last - end > FARTHEST:
+        last = _before_white_space(content, end, end + FARTHEST)
+    part = content[first:last]
+    return first + len(part) - len(part.lstrip()), last - len(part) + len(part.rstrip())
+
+
+def _after_white_space(content: str, start: int, end: int) -> int:
+    """Return where the first whole word of the part begins, or its start if it is one word."""
+    found = _WHITE_SPACE.search(content, start, end)
+    return found.end() if found else start
+
+
+def _before_white_space(content: str, start: int, end: int) -> int:
+    """Return where the last whole word of the part ends, or its end if it is one word."""
+    words = content[start:end].rsplit(maxsplit=1)
+    return end if len(words) < 2 else start + content[start:end].rindex(words[1])
+
+
+def _hits(content: str) -> Iterator[tuple[int, int]]:
+    """Yield what is suspicious, as places in the content."""
+    yield from invisible_in(content)
+    for match in DELIMITERS.finditer(content):
+        yield match.span()
+    text = Folded(content, _bare)
+    for match in PHRASES.finditer(text.text):
+        yield text.span(*match.span())
+    for match in IMPERATIVES.finditer(text.text):
+        place = text.span(*match.span())
+        before = text.text[max(match.start() - 40, 0) : match.start()]
+        if BEFORE_AN_IMPERATIVE.search(before) or _is_opening(content, place[0]):
+            yield place
+    for match in ROLES.finditer(text.text):
+        place = text.span(*match.span())
+        if _is_opening(content, place[0]):
+            yield place
+    for match in ENDS.finditer(text.text):
+        place = text.span(*match.span())
+        if _is_opening(content, place[0]) and _is_closing(content, place[1]):
+            yield place
+
+
+def _bare(text: str) -> str:
+    """Fold the text, and take off accents and what makes letters of two scripts different."""
+    text = folded(text)
+    return text if text.isascii() else _MARK.sub("", text).translate(_LOOKALIKES)
+
+
+def _is_opening(content: str, start: int) -> bool:
+    """Return whether a line or a sentence begins here."""
+    before = content[max(start - 20, 0) : start].rstrip(_OPENING)
+    return not before or before[-1] in "\r\n.!?\u2026\u3002"
+
+
+def _is_closing(content: str, end: int) -> bool:
+    """Return whether the line has no further word."""
+    behind = content[end : end + 20].splitlines()
+    return not behind or not any(map(str.isalnum, behind[0]))
