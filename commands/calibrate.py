@@ -235,8 +235,8 @@ def _scorer_text(interviews: int, scorer: Scorer) -> Iterator[str]:
     yield from summary_table(summaries)
     yield ""
     yield (
-        f"Too little to go by, as people say: {total.unscorable}."
-        f" The machine scored {total.unscorable_scored} of these."
+        f"Scores that people could not give: {total.unscorable}."
+        f" The machine gave {total.unscorable_scored} of these."
     )
     yield f"Quotes: {total.quotes}. Rejected: {reasons or 'none'}."
     yield f"Tokens: {total.tokens_in:,} in, {total.tokens_out:,} out."

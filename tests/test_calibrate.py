@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -136,6 +137,17 @@ def test_the_sum_of_the_criteria_is_all(examples: Json) -> None:
     assert total["unscorable"] == 7
 
 
+def test_the_output_in_the_docs_is_what_the_command_prints() -> None:
+    docs = (APP_FOLDER / "docs" / "scorecards.md").read_text()
+    (shown,) = re.findall(
+        r"^python -m commands (calibrate .*)\n```\n```\n(.*?)```", docs, re.DOTALL | re.MULTILINE
+    )
+    _, *arguments = shown[0].split()
+    printed = calibrate(*arguments).stdout
+    without_tokens = [re.sub(r"(?m)^Tokens: .*", "", text) for text in (shown[1], printed)]
+    assert without_tokens[0] == without_tokens[1]
+
+
 def test_the_examples_share_a_rubric_and_have_ranges_of_people() -> None:
     interviews = read_interviews(LINES)
     assert len(interviews) == len({interview.id for interview in interviews}) == 12
@@ -158,7 +170,7 @@ def test_the_table_has_a_row_for_each_criterion_and_one_for_all(
     assert [row.split()[0] for row in rows] == [*CRITERIA, "all"]
     # One interview has no variance.
     assert all(row.split().count("\N{EN DASH}") >= 1 for row in rows)
-    assert unscorable.startswith("Too little to go by, as people say: 0.")
+    assert unscorable.startswith("Scores that people could not give: 0.")
     assert quotes.startswith("Quotes: ")
     assert tokens.startswith("Tokens: ")
     assert done.stderr == "Rating\n"  # the bar itself is for terminals
