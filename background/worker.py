@@ -92,14 +92,6 @@ class Worker:
     """The background work of one process, in a thread for each handler.
 
     No kind of work waits for another. A handler that is listed twice has two threads.
-
-    Args:
-        database: Where the jobs are.
-        handlers: What does them; without any, there are no threads.
-        lease: Seconds for which a job is claimed.
-        poll: Seconds between two looks for work.
-        tries: Claims of a job, after which it is given up.
-
     """
 
     def __init__(
@@ -172,12 +164,7 @@ class Worker:
                 failures += 1
                 pause = pause_after(failures)
                 if failures == 1:
-                    is_known = isinstance(error, ApiError)
-                    log.warning(
-                        "Jobs of kind %s wait: %s",
-                        *(handler.kind, reason_of(error)),
-                        exc_info=None if is_known else error,
-                    )
+                    _log_failure(error, "Jobs of kind %s wait: %s", handler.kind)
             awake.wait(pause)
             awake.clear()
 
@@ -218,28 +205,25 @@ class Worker:
 
     def _put_off(self, handler: Handler, job: Job, error: Exception) -> None:
         """Put a failed job off, or give it up."""
-        reason = reason_of(error)
         is_last = job.attempts >= self._tries
-        is_known = isinstance(error, Retry | ApiError)
-        log.log(
-            logging.WARNING if is_known else logging.ERROR,
-            "Job %s %s failed, try %d%s: %s",
-            *(job.kind, job.subject, job.attempts, " and the last" if is_last else "", reason),
-            exc_info=None if is_known else error,
+        _log_failure(
+            error,
+            "Job %s %s failed at its last try: %s" if is_last else "Job %s %s failed: %s",
+            *(job.kind, job.subject),
         )
         try:
             with self._database.transaction() as session:
                 if is_last:
                     Jobs(session).end(job)
-                    handler.give_up(session, job, reason)
+                    handler.give_up(session, job, reason_of(error))
                 else:
                     after = error.after if isinstance(error, Retry) else None
                     pause = pause_after(job.attempts) if after is None else after
                     Jobs(session).put_off(job, pause)
         except LeaseLost:
             _log_loss(job)
-        except Exception:  # its lease runs out
-            log.exception("Job %s %s could not be put off", job.kind, job.subject)
+        except Exception as failure:  # its lease runs out
+            _log_failure(failure, "Job %s %s was not put off: %s", job.kind, job.subject)
         else:
             metrics.count_job(job.kind, "failed" if is_last else "retried")
 
@@ -256,7 +240,9 @@ class Worker:
                 with self._database.transaction() as session:
                     Jobs(session).put_back(held.job)
             except Exception as error:  # its lease runs out
-                _log_unchanged(held.job, "put back", error)
+                _log_failure(
+                    error, "Job %s %s was not put back: %s", held.job.kind, held.job.subject
+                )
 
     def _renew(self, held: _Held) -> None:
         until = time.monotonic() + self._lease
@@ -264,7 +250,7 @@ class Worker:
             with self._database.transaction() as session:
                 is_held = Jobs(session).renew(held.job, self._lease)
         except Exception as error:  # there may be time for another try
-            _log_unchanged(held.job, "renewed", error)
+            _log_failure(error, "Job %s %s was not renewed: %s", held.job.kind, held.job.subject)
         else:
             held.until = until if is_held else 0.0
 
@@ -277,14 +263,16 @@ def pause_after(failures: int) -> float:
 
 def reason_of(error: Exception) -> str:
     """Return a sentence without personal data."""
-    if isinstance(error, Retry | ApiError):
-        return str(error)
-    return f"An unexpected error ({type(error).__name__})."
+    is_known = isinstance(error, Retry | ApiError)
+    return str(error) if is_known else f"An unexpected error ({type(error).__name__})."
+
+
+def _log_failure(error: Exception, message: str, *values: object) -> None:
+    """Log what has failed and why, with a traceback if that was unexpected."""
+    is_known = isinstance(error, Retry | ApiError)
+    level, cause = (logging.WARNING, None) if is_known else (logging.ERROR, error)
+    log.log(level, message, *values, reason_of(error), exc_info=cause)
 
 
 def _log_loss(job: Job) -> None:
     log.warning("Job %s %s is not held here any more", job.kind, job.subject)
-
-
-def _log_unchanged(job: Job, change: str, error: Exception) -> None:
-    log.warning("Job %s %s was not %s: %s", job.kind, job.subject, change, reason_of(error))

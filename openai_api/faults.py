@@ -117,7 +117,6 @@ FAULTS: dict[str, Behaviour] = {
     "end_of_stream_too_soon": Behaviour(torn_after=2, torn_by="[DONE]"),
     # Only ratings of interviews.
     **{name: Behaviour(rating=name) for name in RATING_FAULTS},
-    "rating_cut_off": Behaviour(rating="rating_cut_off", finish_reason="length"),
 }
 
 

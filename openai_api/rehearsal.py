@@ -1,4 +1,4 @@
-"""A scripted interviewer that speaks OpenAI's chat completions protocol on loopback.
+"""A scripted interviewer and rater that speaks OpenAI's chat completions protocol on loopback.
 
 For a first try without a key, for the tests and for measuring: it answers at once, costs nothing,
 gives the same answers each time, and misbehaves on request. `python -m openai_api.rehearsal` starts
@@ -163,9 +163,8 @@ class Rehearsal:
         answer = SCRIPT[min(answered_so_far, len(SCRIPT) - 1)]
         if behaviour.echo:
             answer = f"You said: {conversation[-1][1]}"
-        if "response_format" in request:
-            earlier = list(self.requests)[:-1]
-            answer = answer_in_json(request, behaviour.rating, earlier)
+        if (request.get("response_format") or {}).get("type") == "json_schema":
+            answer = answer_in_json(request, behaviour.rating, self.requests)
         return behaviour, answered(behaviour, request, conversation, answer)
 
     def _list_models(self) -> tuple[Behaviour, Iterator[Sent]]:

@@ -7,14 +7,14 @@ same answer. Ratings go wrong on request, in every way that a model's can.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Json = dict[str, Any]
 
+# The name of the schema by which a rating is recognized.
 RATING = "rating"
-"""The name of the schema by which a rating is recognized."""
 
 # Characters of a quote that can be verified.
 QUOTE_CHARS = range(12, 301)
@@ -22,7 +22,7 @@ QUOTE_CHARS = range(12, 301)
 # Words of a sentence that counts.
 WORDS = 6
 
-# The score for so many sentences that count, or the last for more.
+# The score for no sentence that counts, for one, for two and so on.
 SCORES = (1, 2, 3, 3, 4, 4, 4, 5)
 
 QUOTES = 3
@@ -71,11 +71,10 @@ class Question:
     """The applicant's sentences that can be quoted, each after its message's id."""
 
     answer: Json
-    earlier: Sequence[Json]
-    """The requests before it, oldest first."""
+    request: Json
 
-    repeated: int
-    """The requests before it with the same messages."""
+    requests: Iterable[Json]
+    """The latest requests, this one included."""
 
     def claim(self, message_id: int, quote: str) -> Json:
         """Return the answer with this as its only quote."""
@@ -83,24 +82,24 @@ class Question:
         return {**self.answer, "evidence": evidence, "score": self.answer["score"] or 3}
 
 
-def answer_in_json(request: Json, fault: str, earlier: Sequence[Json]) -> str:
+def answer_in_json(request: Json, fault: str, requests: Iterable[Json]) -> str:
     """Return the answer to a request with a JSON schema.
 
     Args:
         request: The body.
         fault: One of `RATING_FAULTS` in which a rating goes wrong; empty: none.
-        earlier: The requests before it, oldest first.
+        requests: The latest requests, this one included.
 
     """
     asked = request["response_format"]["json_schema"]
     if asked["name"] != RATING:
         return json.dumps(_fitting(asked["schema"], "", 0), ensure_ascii=False)
-    question = _question(request, earlier)
+    question = _question(request, requests)
     answer = RATING_FAULTS[fault](question) if fault else question.answer
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
 
-def _question(request: Json, earlier: Sequence[Json]) -> Question:
+def _question(request: Json, requests: Iterable[Json]) -> Question:
     turns = _turns(request)
     sentences = list(_sentences(turns))
     counting = [sentence for sentence in sentences if len(sentence[1].split()) >= WORDS]
@@ -123,8 +122,7 @@ def _question(request: Json, earlier: Sequence[Json]) -> Question:
         "rationale": RATIONALE,
         "score": score if evidence else None,
     }
-    repeated = sum(request["messages"] == other.get("messages") for other in earlier)
-    return Question(turns, sentences, answer, earlier, repeated)
+    return Question(turns, sentences, answer, request, requests)
 
 
 def _turns(request: Json) -> list[Json]:
@@ -200,9 +198,9 @@ def _wrong_message(question: Question) -> Json:
 
 
 def _another_interview(question: Question) -> Json:
-    """Name a message of the latest other interview that was to be rated, with its words."""
+    """Quote another interview that was to be rated before."""
     own = {turn["message_id"] for turn in question.turns}
-    for request in reversed(question.earlier):
+    for request in question.requests:
         if "response_format" in request:
             for message_id, quote in _sentences(_turns(request)):
                 if message_id not in own:
@@ -247,14 +245,16 @@ def _obeying(question: Question) -> Json:
 
 def _differing(question: Question) -> Json:
     """Give 1, 3 and 5 in turn to the same question."""
-    return {**question.answer, "score": (1, 3, 5)[question.repeated % 3]}
+    messages = question.request["messages"]
+    number = sum(messages == request["messages"] for request in question.requests)
+    return {**question.answer, "score": (5, 1, 3)[number % 3]}
 
 
 def _without_score(question: Question) -> Json:
     return {key: value for key, value in question.answer.items() if key != "score"}
 
 
-def _cut(question: Question) -> str:
+def _half(question: Question) -> str:
     text = json.dumps(question.answer, ensure_ascii=False)
     return text[: len(text) // 2]
 
@@ -286,7 +286,7 @@ RATING_FAULTS: Mapping[str, Callable[[Question], Json | str]] = {
     "missing_key": _without_score,
     "extra_key": _changed(confidence=0.9),
     "key_twice": _twice,
-    "rating_cut_off": _cut,
+    "half_a_rating": _half,
     "not_json": lambda _: "The applicant did well: 4 of 5.",
     "fenced": lambda question: f"```json\n{json.dumps(question.answer)}\n```",
 }

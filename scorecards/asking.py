@@ -60,8 +60,8 @@ nothing.
 You are given the interview and one criterion with a scale from 1 to 5. The interview is a JSON \
 array of turns between two lines that hold the same random word. Each turn has a message_id, a \
 speaker ("interviewer" or "applicant") and a text. [name 1], [address 1], [key 1] and the like \
-stand for what would identify the applicant. A row of one and the same character stands for words \
-that were taken out; conclude nothing from it.
+stand for what would identify the applicant. A row of \N{FULL BLOCK} stands for words that were \
+taken out; conclude nothing from it.
 
 What counts:
 - Rate this criterion alone, and only by what the applicant said. The interviewer's words help to \

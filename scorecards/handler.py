@@ -9,7 +9,7 @@ Most processes make no scorecard, so what makes them is loaded with the first.
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from background.jobs import Job, Jobs, LeaseLost
 from background.worker import LEASE, Retry
@@ -129,7 +129,7 @@ class ScorecardHandler:
         from scorecards.rating import RunKey
         from scorecards.suspicion import flags_of
 
-        def store(run: RunKey, record: RunRecord) -> None:
+        def store(run: RunKey, record: "RunRecord") -> None:
             with self._database.transaction() as session:
                 _refuse_unless_held(session, job)
                 ScorecardRuns(session).add(scorecard.id, run, record)
@@ -187,15 +187,12 @@ def _refuse_unless_held(session: Session, job: Job) -> None:
         raise LeaseLost
 
 
-def _with_runs(
-    record: "Json", runs: "Mapping[RunKey, RunRecord] | Mapping[tuple[str, bool, int], Json]"
-) -> "Json":
+def _with_runs(record: "Json", runs: "Mapping[Any, RunRecord]") -> "Json":
     """Return the record with the runs, each with its criterion, mask and number, in order."""
     return {
         **record,
         "runs": [
-            {"criterion": criterion, "is_masked": is_masked, "run": number, **runs[key]}
-            for key in sorted(runs)
-            for criterion, is_masked, number in [key]
+            {"criterion": criterion, "is_masked": is_masked, "run": number, **run}
+            for (criterion, is_masked, number), run in sorted(runs.items())
         ],
     }

@@ -3,10 +3,13 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from db import InterviewKey, Session, position_digest
 from scorecards.scorecard import ScorecardState
+
+if TYPE_CHECKING:
+    from scorecards.rating import RunRecord
 
 Json = dict[str, Any]
 
@@ -198,7 +201,7 @@ class ScorecardRuns:
     def __init__(self, session: Session) -> None:
         self._execute = session.execute
 
-    def of(self, scorecard_id: str) -> dict[tuple[str, bool, int], Json]:
+    def of(self, scorecard_id: str) -> "dict[tuple[str, bool, int], RunRecord]":
         """Return what was stored of each run."""
         rows = self._execute(
             "SELECT criterion, is_masked, run, answer FROM scorecard_runs"
@@ -210,7 +213,7 @@ class ScorecardRuns:
             for criterion, is_masked, run, answer in rows.fetchall()
         }
 
-    def add(self, scorecard_id: str, run: tuple[str, bool, int], answer: Json) -> None:
+    def add(self, scorecard_id: str, run: tuple[str, bool, int], answer: "RunRecord") -> None:
         """Store a run, unless it is stored already."""
         criterion, is_masked, number = run
         self._execute(
@@ -263,13 +266,15 @@ class ScorecardReviews:
 
 def _scorecard(row: tuple[Any, ...]) -> Scorecard:
     scorecard_id, access_key, name, email, *middle, scores, result, record = row
-    return Scorecard(
-        scorecard_id,
-        InterviewKey(access_key, name, email),
-        *middle,
-        json.loads(scores or "{}"),
-        json.loads(result) if result else None,
-        json.loads(record),
+    return Scorecard._make(
+        (
+            scorecard_id,
+            InterviewKey(access_key, name, email),
+            *middle,
+            json.loads(scores or "{}"),
+            json.loads(result) if result else None,
+            json.loads(record),
+        )
     )
 
 

@@ -1,12 +1,12 @@
 """The runs of a scorecard: every criterion, asked of a model as often as the settings say.
 
-Knows neither the database nor what the answers come to. All scorecards of a process share its
-threads, and so its bound on calls at once.
+Knows neither the database nor what the answers come to.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from threading import Event, Lock
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from threading import BoundedSemaphore, Event, Thread
 from typing import Any, NamedTuple, TypedDict
 
 from config import Config
@@ -95,6 +95,15 @@ class ScoringFailed(Exception):
         self.is_passing = is_passing
 
 
+class _Task(NamedTuple):
+    """A run that is to be made; `run` gets None if it is not made as another one has failed."""
+
+    key: RunKey
+    criterion: Mapping[str, Any]
+    transcript: ShownTranscript
+    run: Future[RunRecord | None]
+
+
 class Rater:
     """Asks the models for all runs of a scorecard; one for each process."""
 
@@ -103,9 +112,8 @@ class Rater:
         self._llm = llm
         self._rules = rules
         self._runs = config.scoring_runs
-        self._calls = config.scoring_calls
-        self._lock = Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads = config.scoring_calls
+        self._calls = BoundedSemaphore(config.scoring_calls)  # of all scorecards together
 
     def rate(
         self,
@@ -133,73 +141,63 @@ class Rater:
             is_held: Says, in the calling thread, whether to go on.
 
         Raises:
-            ScoringFailed: A run has no rating, or `is_held` has said no. What was under way is
-                waited for in the first case, and left in the second.
+            ScoringFailed: A run has no rating: no other is begun, and those under way are waited
+                for. Or `is_held` has said no: those under way are left.
 
         """
         versions = {False: shown(transcript, interview)}
         if flags:
             versions[True] = shown(masked(transcript, flags), interview)
-        has_stopped = Event()
-        pool = self._threads()
-        pending: dict[Future[RunRecord], RunKey] = {}
         runs = dict(known)
-        failure: ScoringFailed | None = None
+        tasks = deque(
+            _Task(RunKey(criterion["id"], is_masked, number), criterion, version, Future())
+            for criterion in rubric["criteria"]
+            for is_masked, version in versions.items()
+            for number in range(1, self._runs + 1)
+            if RunKey(criterion["id"], is_masked, number) not in runs
+        )
+        pending = {task.run: task.key for task in tasks}
+        has_stopped = Event()
         try:
-            for criterion in rubric["criteria"]:
-                for is_masked, version in versions.items():
-                    for number in range(1, self._runs + 1):
-                        key = RunKey(criterion["id"], is_masked, number)
-                        if key not in runs:
-                            run = pool.submit(self._run, criterion, version, deadline, has_stopped)
-                            pending[run] = key
-            while pending:
-                done, _ = wait(pending, timeout=LOOK, return_when=FIRST_COMPLETED)
-                for run in done:
-                    key = pending.pop(run)
-                    if run.cancelled():
-                        continue
-                    try:
-                        runs[key] = run.result()
-                    except ScoringFailed as error:
-                        failure = failure or error
-                        has_stopped.set()
-                    else:
-                        on_run(key, runs[key])
-                if failure is not None:
-                    for run in pending:
-                        run.cancel()
-                elif not is_held():
-                    raise ScoringFailed("the work was taken away", is_passing=True)
+            for _ in range(min(self._threads, len(tasks))):
+                # A daemon, as a call under way must not keep the process from ending.
+                Thread(
+                    target=self._work,
+                    args=(tasks, deadline, has_stopped),
+                    name="rating",
+                    daemon=True,
+                ).start()
+            for key, run in _as_they_come(pending, is_held):
+                runs[key] = run
+                on_run(key, run)
         finally:
             has_stopped.set()
-            for run in pending:
-                run.cancel()
-        if failure is not None:
-            raise failure
         return runs
 
-    def close(self) -> None:
-        """Take no more runs, and forget those that have not begun."""
-        with self._lock:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
-                self._pool = None
+    def _work(self, tasks: deque[_Task], deadline: float, has_stopped: Event) -> None:
+        """Do one task after the other, until there is none or one has failed."""
+        while True:
+            with self._calls:
+                try:
+                    task = tasks.popleft()
+                except IndexError:
+                    return
+                try:
+                    run = self._rated(task.criterion, task.transcript, deadline, has_stopped)
+                except BaseException as error:
+                    has_stopped.set()
+                    task.run.set_exception(error)
+                else:
+                    task.run.set_result(run)
 
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._calls, thread_name_prefix="rating")
-            return self._pool
-
-    def _run(
+    def _rated(
         self,
         criterion: Mapping[str, Any],
         transcript: ShownTranscript,
         deadline: float,
         has_stopped: Event,
-    ) -> RunRecord:
-        """Ask until an answer is a rating, and return the run."""
+    ) -> RunRecord | None:
+        """Ask until an answer is a rating; return None if another run has failed meanwhile."""
         messages = messages_for(criterion, transcript, self._rules)
         attempts: list[Attempt] = []
         while not has_stopped.is_set():
@@ -223,7 +221,30 @@ class Rater:
             if len(attempts) == TRIES - 1:
                 raise ScoringFailed(f"the model gave no rating: {not_a_rating}", is_passing=False)
             attempts.append({"problem": not_a_rating, "answered": answered})
-        raise ScoringFailed("another run failed", is_passing=True)
+        return None
+
+
+def _as_they_come(
+    pending: dict[Future[RunRecord | None], RunKey], is_held: Callable[[], bool]
+) -> Iterator[tuple[RunKey, RunRecord]]:
+    """Yield the runs and take them from those pending; raise at the end if one is missing."""
+    failure: ScoringFailed | None = None
+    while pending:
+        done, _ = wait(pending, timeout=LOOK, return_when=FIRST_COMPLETED)
+        for future in done:
+            key = pending.pop(future)
+            try:
+                run = future.result()
+            except ScoringFailed as error:
+                if failure is None or failure.is_passing:
+                    failure = error
+            else:
+                if run is not None:
+                    yield key, run
+        if pending and not is_held():
+            raise failure or ScoringFailed("the work was taken away", is_passing=True)
+    if failure is not None:
+        raise failure
 
 
 def _answered(completion: Completion) -> Answered:

@@ -6,20 +6,19 @@ Everything here can be computed again from what is stored.
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from statistics import median_low
-from typing import Any
 
 from interviews.history import TranscriptMessage
 from scorecards.asking import rating_of
 from scorecards.queries import Counting, Json, Review
+from scorecards.rating import RunKey, RunRecord
 from scorecards.scorecard import CriterionResult, JudgedRun
 from scorecards.suspicion import flags_of
 from scorecards.verdict import judged, result_of, total_of
 
-Runs = Mapping[tuple[str, bool, int], Mapping[str, Any]]
-"""What was stored of each run, by criterion, mask and number."""
 
-
-def computed(rubric: Json, transcript: Sequence[TranscriptMessage], runs: Runs) -> Json:
+def computed(
+    rubric: Json, transcript: Sequence[TranscriptMessage], runs: Mapping[RunKey, RunRecord]
+) -> Json:
     """Return the result of the runs, as it is stored: criteria, flags and rejected evidence."""
     flags = flags_of(transcript)
     by_criterion: dict[tuple[str, bool], list[JudgedRun]] = {}
@@ -51,9 +50,9 @@ def computed(rubric: Json, transcript: Sequence[TranscriptMessage], runs: Runs) 
     }
 
 
-def runs_of(record: Json) -> Runs:
+def runs_of(record: Json) -> dict[RunKey, RunRecord]:
     """Return the runs that a record holds."""
-    return {(run["criterion"], run["is_masked"], run["run"]): run for run in record["runs"]}
+    return {RunKey(run["criterion"], run["is_masked"], run["run"]): run for run in record["runs"]}
 
 
 def reviewed(result: Json, reviews: Sequence[Review]) -> list[Json]:

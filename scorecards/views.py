@@ -76,8 +76,7 @@ def rows(applicants: Iterable[tuple[str, str]], summaries: Iterable[Summary]) ->
         if applicant not in shown or summary.scores or not shown[applicant][0].scores:
             shown[applicant] = (summary, scores_of_one)
     found = [
-        _row(name, email, *shown.get((name, email), (None, {})), (name, email) in pending)
-        for name, email in applicants
+        _row(applicant, shown.get(applicant), applicant in pending) for applicant in applicants
     ]
     found.sort(key=lambda row: (-row.total if row.total is not None else 1.0, row.name, row.email))
     return found
@@ -102,25 +101,15 @@ def as_csv(comparison: Sequence[Row]) -> str:
 
 
 def _row(
-    name: str,
-    email: str,
-    summary: Summary | None,
-    scores: dict[str, int | None],
+    applicant: tuple[str, str],
+    shown: tuple[Summary, dict[str, int | None]] | None,
     pending: bool,
 ) -> Row:
-    if summary is None:
-        return Row(name, email, None, "unscored", pending, None, None, {}, None)
-    return Row(
-        name,
-        email,
-        summary.id,
-        summary.state,
-        pending,
-        summary.total,
-        summary.coverage,
-        scores,
-        summary.rubric_version,
-    )
+    if shown is None:
+        return Row(*applicant, None, "unscored", pending, None, None, {}, None)
+    summary, scores = shown
+    _, _, scorecard_id, state, total, coverage, _, rubric_version = summary
+    return Row(*applicant, scorecard_id, state, pending, total, coverage, scores, rubric_version)
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401  # whatever a row holds
