@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,11 +38,6 @@ class Scorer:
     observations: list[Observation] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     """The reasons why interviews were not rated, by their ids."""
-
-    def close(self) -> None:
-        """End its threads and connections."""
-        self.rater.close()
-        self.llm.close()
 
 
 @click.command(
@@ -81,12 +75,10 @@ def calibrate(
         click.echo(json.dumps(_report(interviews, scorers, is_complete), indent=2))
     else:
         click.echo("\n".join(_text(interviews, scorers, is_complete)))
-    if not is_complete:
-        # Nothing is stored, and the calls in progress need not be waited for.
-        sys.stdout.flush()
-        os._exit(INTERRUPTED)
     for scorer in scorers:
-        scorer.close()
+        scorer.llm.close()
+    if not is_complete:
+        sys.exit(INTERRUPTED)
     if any(scorer.failures for scorer in scorers):
         sys.exit(1)
 
