@@ -183,7 +183,7 @@ def _report(
                 "scorer": scorer.name,
                 "failed": scorer.failures,
                 "results": {name: _as_json(it) for name, it in _summaries(scorer).items()},
-                "observations": [one._asdict() for one in scorer.observations],
+                "observations": [_observed(one) for one in scorer.observations],
             }
             for scorer in scorers
         ],
@@ -193,6 +193,11 @@ def _report(
             else None
         ),
     }
+
+
+def _observed(observation: Observation) -> dict[str, Any]:
+    reference = observation.reference and observation.reference._asdict()
+    return {**observation._asdict(), "reference": reference}
 
 
 def _as_json(summary: Summary) -> dict[str, Any]:

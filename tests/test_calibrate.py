@@ -108,12 +108,14 @@ def test_an_example_that_says_nothing_is_not_scored(examples: Json) -> None:
     silent = [one for one in scorer["observations"] if one["interview"] == "driver-silent"]
     assert [one["state"] for one in silent] == ["insufficient_evidence"] * 3
     assert [one["runs"] for one in silent] == [[None] * 3] * 3
+    assert [one["reference"] for one in silent] == [None] * 3
 
 
 def test_a_score_rests_on_a_quote_that_was_verified(examples: Json) -> None:
     (scorer,) = examples["scorers"]
     scored = [one for one in scorer["observations"] if one["score"] is not None]
     assert len(scored) > 20
+    assert scored[0]["reference"] == {"low": 5, "high": 5}
     assert all(one["verified"] > 0 for one in scored)
 
 
