@@ -202,7 +202,7 @@ ENDS = re.compile(
 
 DELIMITERS = re.compile(
     r"-{4,}|={4,}|~{4,}|#{4,}|[\u2012-\u2015\u2500\u2501\u2550]{4,}"
-    r"|[-=<>#*_~]{3,} ?/?(?:end|begin|start|stop)\b"
+    r"|[-=<>#*_~]{3} ?/?(?:end|begin|start|stop)\b"
     r"|\b(?-i:END) OF (?:THE )?(?-i:TRANSCRIPT|INTERVIEW|CONVERSATION|INPUT|DATA|TEXT|PROMPT)\b",
     re.IGNORECASE,
 )

@@ -33,6 +33,8 @@ _STOP = re.compile(
     r"[.!?\u2026\u06d4\u0964]+(?=[\s\"'\u2019\u201d\u00bb)\]*_]|$)|[\u3002\uff01\uff1f]|[\r\n]+"
 )
 
+_LINE = re.compile(r"[^\r\n]+")
+
 _WHITE_SPACE = re.compile(r"\s+")
 
 # Before the first word of a sentence.
@@ -120,22 +122,32 @@ def _hits(content: str) -> Iterator[tuple[int, int]]:
     yield from invisible_in(content)
     for match in DELIMITERS.finditer(content):
         yield match.span()
+    yield from _orders(content, 0)
+    # The end of a line ends some orders, which white space, once folded, does not.
+    lines = list(_LINE.finditer(content))
+    if len(lines) > 1:
+        for line in lines:
+            yield from _orders(line[0], line.start())
+
+
+def _orders(content: str, offset: int) -> Iterator[tuple[int, int]]:
     text = Folded(content, _bare)
-    for match in PHRASES.finditer(text.text):
-        yield text.span(*match.span())
-    for match in IMPERATIVES.finditer(text.text):
-        place = text.span(*match.span())
-        before = text.text[max(match.start() - 40, 0) : match.start()]
-        if BEFORE_AN_IMPERATIVE.search(before) or _is_opening(content, place[0]):
-            yield place
-    for match in ROLES.finditer(text.text):
-        place = text.span(*match.span())
-        if _is_opening(content, place[0]):
-            yield place
-    for match in ENDS.finditer(text.text):
-        place = text.span(*match.span())
-        if _is_opening(content, place[0]) and _is_closing(content, place[1]):
-            yield place
+    for pattern in (PHRASES, IMPERATIVES, ROLES, ENDS):
+        for match in pattern.finditer(text.text):
+            start, end = text.span(*match.span())
+            is_opening = _is_opening(content, start)
+            if (
+                pattern is PHRASES
+                or (pattern is ROLES and is_opening)
+                or (pattern is ENDS and is_opening and _is_closing(content, end))
+                or (pattern is IMPERATIVES and (is_opening or _is_given(text.text, match.start())))
+            ):
+                yield offset + start, offset + end
+
+
+def _is_given(text: str, start: int) -> bool:
+    """Return whether an imperative is given as an order here, rather than told of."""
+    return BEFORE_AN_IMPERATIVE.search(text[max(start - 40, 0) : start]) is not None
 
 
 def _bare(text: str) -> str:
