@@ -235,14 +235,16 @@ class Worker:
         with self._claiming:
             under_way = list(self._held)
         for held in under_way:
-            held.until = 0.0
-            try:
-                with self._database.transaction() as session:
-                    Jobs(session).put_back(held.job)
-            except Exception as error:  # its lease runs out
-                _log_failure(
-                    error, "Job %s %s was not put back: %s", held.job.kind, held.job.subject
-                )
+            held.until = 0.0  # at once for all: the database may take its time
+        for held in under_way:
+            self._put_back(held.job)
+
+    def _put_back(self, job: Job) -> None:
+        try:
+            with self._database.transaction() as session:
+                Jobs(session).put_back(job)
+        except Exception as error:  # its lease runs out
+            _log_failure(error, "Job %s %s was not put back: %s", job.kind, job.subject)
 
     def _renew(self, held: _Held) -> None:
         until = time.monotonic() + self._lease

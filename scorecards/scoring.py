@@ -123,7 +123,7 @@ class Scoring:
         with self._database.transaction(interview) as session:
             found = _found(session, interview, scorecard_id)
             if found.result is None:
-                raise NotReviewable(found.state)
+                raise NotReviewable
             if all(criterion != known["id"] for known in found.result["criteria"]):
                 raise NoCriterion
             reviews = ScorecardReviews(session)

@@ -51,7 +51,7 @@ _LOOKALIKES = str.maketrans(
 
 
 def flags_of(transcript: Sequence[TranscriptMessage]) -> tuple[Flag, ...]:
-    """Return the suspicious sentences of the applicant, in their order, none of which overlap."""
+    """Return the suspicious sentences of the applicant, in their order; neighbours are one flag."""
     return tuple(
         Flag("injection_suspected", message.id, start, end)
         for message in transcript
@@ -64,26 +64,33 @@ def masked(
     transcript: Sequence[TranscriptMessage], flags: Sequence[Flag]
 ) -> list[TranscriptMessage]:
     """Return the transcript with each flagged character replaced by `MASK`."""
-    masked = []
-    for message in transcript:
-        content = message.content
-        for flag in flags:
-            if flag.message_id == message.id:
-                start, end = flag.start, min(flag.end, len(content))
-                content = content[:start] + MASK * (end - start) + content[end:]
-        masked.append(message._replace(content=content))
-    return masked
+    parts: dict[int, list[Flag]] = {}
+    for flag in flags:
+        parts.setdefault(flag.message_id, []).append(flag)
+    return [
+        message._replace(content=_masked(message.content, parts[message.id]))
+        if message.id in parts
+        else message
+        for message in transcript
+    ]
+
+
+def _masked(content: str, flags: Sequence[Flag]) -> str:
+    characters = list(content)
+    for flag in flags:
+        characters[flag.start : flag.end] = MASK * len(characters[flag.start : flag.end])
+    return "".join(characters)
 
 
 def _suspicious_parts(content: str) -> Iterator[tuple[int, int]]:
-    """Yield which parts to flag: whole sentences, joined where they overlap."""
+    """Yield which parts to flag: whole sentences; neighbours are one part."""
     stops = [0, *(match.end() for match in _STOP.finditer(content)), len(content)]
     last_start, last_end = 0, 0
     for start, end in sorted(_hits(content)):
         if end <= last_end:
             continue
         start, end = _sentence(content, stops, start, end)
-        if start < last_end:
+        if last_end and not content[last_end:start].strip():
             last_end = max(last_end, end)
             continue
         if last_end:

@@ -22,6 +22,7 @@ from config import APP_FOLDER, Config
 from contract import DOCUMENT, METHODS, operations, resolved, response, routes
 from openai_api.rehearsal import FAULTS, Behaviour, Rehearsal
 from server import Gunicorn
+from waiting import wait_until
 from web.service import service
 
 KEY = "a-recruiters-key"
@@ -34,6 +35,15 @@ BODIES = {
     "/revoke_applicant_token": ANA.fields,
     "/positions/{access_key}": {"title": "Nurse", "prompt": PROMPT},
     "/draft_rubric": {"accessKey": ANA.access_key},
+    "/score_interview": ANA.fields,
+    "/review_scorecard": {
+        **ANA.fields,
+        "id": "0" * 32,
+        "criterion": "care",
+        "score": 4,
+        "reason": "She says so.",
+        "reviewer": "B. Okafor",
+    },
 }
 RUBRIC = {
     "criteria": [
@@ -46,6 +56,11 @@ RUBRIC = {
     ]
 }
 NEED_A_POSITION = ("GET /positions/{access_key}", "POST /draft_rubric")
+NEED_A_SCORECARD = (
+    "/score_interview",
+    "/get_scorecard/{access_key}/{name}/{email}",
+    "/review_scorecard",
+)
 NEED_AN_INTERVIEW = ("/reply", "/get_messages/{access_key}/{name}/{email}")
 
 
@@ -63,6 +78,7 @@ class Service:
         """Provoke the status; what cannot is a KeyError."""
         provoke: Callable[[str, str], TestResponse] = {
             200: self._as_it_should_be,
+            202: self._pending,
             400: self._with_bad_input,
             401: lambda method, path: self._send(method, path, headers={}),
             403: self._with_a_token,
@@ -106,7 +122,35 @@ class Service:
             self._put()
         if path == "/draft_rubric":
             self.rehearsal.misbehave(Behaviour(message={"content": json.dumps(RUBRIC)}))
+        if path in NEED_A_SCORECARD:
+            scorecard = self._scored()
+            if path == "/review_scorecard":
+                return self._send(method, path, body={**BODIES[path], "id": scorecard})
+            return self._send(method, path, **{"{name}": ANA.name, "{email}": ANA.email})
         return self._send(method, path)
+
+    def _pending(self, method: str, path: str) -> TestResponse:
+        self.config = replace(self.config, closing_phrase="Hello")  # as the script begins
+        self._put(rubric=RUBRIC)
+        self._started()
+        return self._send(method, path)
+
+    def _scored(self) -> str:
+        """Have a scorecard made, and return its id."""
+        pending = self._pending("POST", "/score_interview")
+        assert pending.status_code == 202
+        app = create_app(self.config)
+        service(app).worker.start()
+        client = app.test_client()
+        wait_until(
+            lambda: (
+                client.post("/score_interview", json=ANA.fields, headers=AUTHORIZED).status_code
+                == 200
+            )
+        )
+        service(app).close()
+        scorecard: str = pending.get_json()["scorecard_id"]
+        return scorecard
 
     def _stalling(self, method: str, path: str) -> TestResponse:
         return self._send(method, path, environ_overrides={"wsgi.input": Stalled()})
@@ -135,6 +179,13 @@ class Service:
         if path == "/start_interview":
             self._put(isOpen=False)
             return self._send(method, path)
+        if path == "/score_interview":
+            self._put(rubric=RUBRIC)
+            self._started()
+            return self._send(method, path)
+        if path == "/review_scorecard":
+            pending = self._pending("POST", "/score_interview").get_json()["scorecard_id"]
+            return self._send(method, path, body={**BODIES[path], "id": pending})
         self.config = replace(self.config, closing_phrase="Hello")  # as the script begins
         self._started()
         return self._send(method, path)
@@ -254,7 +305,7 @@ def test_its_file_has_the_defaults(config: Config) -> None:
 
 BODY_SCHEMAS = (
     *("Start", "StartByPosition", "Reply", "Interview", "TokenRequest"),
-    *("PositionName", "PositionBody"),
+    *("PositionName", "PositionBody", "ScoreRequest", "ReviewRequest"),
 )
 
 # What a part of a body must say, by its type. What is no number, text, list or object is bounded.

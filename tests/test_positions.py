@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
@@ -15,12 +15,12 @@ import pytest
 
 from api import ANA, PROMPT, Answer, Api
 from config import APP_FOLDER, Config
-from db import Database, open_database
+from db import Database, Session, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from positions.position import Plan, Rubric, rubric_sha256
 from positions.prompt import PROMPT as TEMPLATE
 from positions.prompt import prompt_of
-from positions.queries import Rubrics, StoredRubric
+from positions.queries import Positions, Rubrics, StoredRubric
 from recruiting import PLAN, QUESTIONS, criterion, position, put, rubric
 
 MakeApi = Callable[..., Api]
@@ -415,6 +415,20 @@ def test_a_body_that_no_position_needs_is_too_large(make_api: MakeApi) -> None:
     assert put(api, metadata={"a": "x" * 500}, prompt="x" * 1500).status == 413
 
 
+DOCS = (APP_FOLDER / "docs" / "positions.md").read_text()
+
+
+def test_the_position_in_the_docs_is_accepted(api: Api) -> None:
+    (body,) = re.findall(r"-X PUT .*? -d '(.*?)'\n```", DOCS, re.DOTALL)
+    sent = json.loads(body)
+    put(api, "nurse-2026", **sent)
+    stored = position(api, "nurse-2026")
+    assert {name: stored[name] for name in ("plan", "timeLimit", "metadata")} == {
+        name: sent[name] for name in ("plan", "timeLimit", "metadata")
+    }
+    assert stored["rubric"]["criteria"] == [{**sent["rubric"]["criteria"][0], "weight": 1}]
+
+
 class TestPlan:
     def test_the_prompt_holds_the_plan_and_the_closing_phrase(self, make_api: MakeApi) -> None:
         api = make_api(closing_phrase="Auf Wiedersehen {language}")
@@ -449,8 +463,7 @@ class TestPlan:
         assert put(api, prompt="x" * 5001).status == 400
 
     def test_the_template_is_the_one_in_the_docs(self) -> None:
-        docs = (APP_FOLDER / "docs" / "positions.md").read_text()
-        (shown,) = re.findall(r"```\n(You are an AI.*?)```\n", docs, re.DOTALL)
+        (shown,) = re.findall(r"```\n(You are an AI.*?)```\n", DOCS, re.DOTALL)
         assert " ".join(shown.split()) == " ".join(TEMPLATE.split())
 
     @pytest.mark.both_databases
@@ -550,6 +563,59 @@ class TestList:
             for row in api.get("/positions").body["positions"]
         }
         assert counts == {"job-1": (3, 2, 1), "job-2": (0, 0, 1), "Job-1": (0, 0, 0)}
+
+
+class Explaining:
+    """Queries of another session, whose plans are kept."""
+
+    def __init__(self, session: Session, explain: str) -> None:
+        self._session = session
+        self._explain = explain
+        self.plan: list[str] = []
+        self.one_interview = session.one_interview
+        self.one_access_key = session.one_access_key
+        self.skip_locked = session.skip_locked
+        self.now = session.now
+
+    def execute(self, query: str, values: Mapping[str, object]) -> Any:
+        steps = self._session.execute(f"{self._explain} {query}", values).fetchall()
+        self.plan.extend(str(step[-1]) for step in steps)
+        return self._session.execute(query, values)
+
+
+@pytest.mark.both_databases
+def test_a_list_is_counted_by_indexes(config: Config, database: Database) -> None:
+    """No step of its plan may read all messages or all scorecards."""
+    number = (
+        "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3000)"
+    )
+    digit = "CAST(n - 100 * (n / 100) AS TEXT)"
+    with database.transaction() as session:
+        for query in (
+            "INSERT INTO messages (content, date_created, role, access_key, name, email,"
+            f" is_finished) {number} SELECT 'x', '', 'user', 'job-' || {digit}, CAST(n AS TEXT),"
+            " 'e', CASE WHEN n = 50 * (n / 50) THEN 1 ELSE 0 END FROM numbers",
+            "INSERT INTO positions (position, access_key, title, prompt, is_open,"
+            " is_scored_automatically, body, created_at, updated_at)"
+            f" {number} SELECT CAST(n AS TEXT), 'job-' || CAST(n AS TEXT), 't', 'p', 1, 0, '', '',"
+            " '' FROM numbers",
+            "INSERT INTO scorecards (id, interview, position, access_key, name, email,"
+            " transcript_sha256, rubric_version, scorer, state, created_at)"
+            f" {number} SELECT CAST(n AS TEXT), '', {digit}, '', '', '', '', 1, '', 'scored', ''"
+            " FROM numbers",
+            "ANALYZE",
+        ):
+            session.execute(query, {})
+        explaining = Explaining(
+            session, "EXPLAIN" if config.is_postgresql else "EXPLAIN QUERY PLAN"
+        )
+        rows = Positions(explaining).page(20, None)
+    assert rows is not None
+    assert len(rows) == 20
+    for index in ("messages_applicants", "messages_finished", "scorecards_position"):
+        assert any(index in step for step in explaining.plan), explaining.plan
+    read_whole = [step for step in explaining.plan if re.match(r"\W*(Seq Scan|SCAN)", step)]
+    assert not any("messages" in step or "scorecards" in step for step in read_whole)
 
 
 def add_scorecard(

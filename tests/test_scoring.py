@@ -250,7 +250,7 @@ def test_without_a_rubric_or_a_wish_nothing_is_scored_by_itself(
 @pytest.mark.parametrize(
     "fault",
     ["score_6", "score_as_text", "fractional_score", "missing_key", "extra_key", "key_twice",
-     "rating_cut_off", "not_json", "fenced", "refusal", "cut_off", "filtered", "half_character",
+     "not_json", "fenced", "refusal", "cut_off", "filtered", "half_character",
      "nul", "blank", "torn", "overloaded", "broken_json"],
 )  # fmt: skip
 def test_an_answer_that_is_no_rating_is_asked_for_again(
