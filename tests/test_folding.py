@@ -115,13 +115,14 @@ def test_what_a_reader_tells_apart_folds_to_something_else(text: str, other: str
 
 @settings(deadline=None)
 @given(texts)
+@example("a\r\u0e31b")
 def test_every_place_of_a_folded_text_is_traced_to_what_it_comes_from(text: str) -> None:
     traced = Folded(text)
     places = [traced.span(place, place + 1) for place in range(len(traced.text))]
     assert all(0 <= start < end <= len(text) for start, end in places)
     assert all(first <= second for first, second in pairwise(places))
-    for place, (start, end) in enumerate(places):
-        assert traced.text[place] in fold(text[start:end]) or traced.text[place] == " "
+    for character, (start, end) in zip(traced.text, places, strict=True):
+        assert character in fold(text[start:end]) or character == " "
 
 
 @settings(deadline=None)
