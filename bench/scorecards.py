@@ -193,6 +193,8 @@ class Recruiter:
                 [(key.digest()[:32], key.digest(), key.name) for key in keys],
             )
             connection.commit()
+        # That took a while, after which the service may have closed it; a request opens it again.
+        self._connection.close()
 
     def _count(self, state: str) -> int:
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as connection:
