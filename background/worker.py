@@ -111,8 +111,8 @@ class Worker:
         self._threads: list[Thread] = []
         self._stopping = Event()
         self._held: set[_Held] = set()
-        # Held from the look at `_stopping` until the job is in `_held`, so that no job is claimed
-        # after those that are held have been put back.
+        # Locked from the look at `_stopping` until a claimed job is in `_held`, so that none is
+        # claimed once what is in `_held` has been put back.
         self._claiming = Lock()
 
     def start(self) -> None:

@@ -65,23 +65,19 @@ def get_scorecard(access_key: str, name: str, email: str) -> Json:
 
 @scorecards.get("/get_scorecards/<access_key>")
 @key_needed
-def get_scorecards(access_key: str) -> tuple[Json, int, dict[str, str]] | Response:
+def get_scorecards(access_key: str) -> Response:
     """Answer with one row an applicant, as JSON or as CSV."""
-    from scorecards.views import as_csv, row_json, rows
+    from scorecards.views import as_csv, as_json, rows
 
     comparison = rows(*scoring().applicants(access_key_of_path(access_key)))
-    best = request.accept_mimetypes.best_match(["application/json", CSV])
-    if best != CSV:
-        body = {"status": "success", "scorecards": list(map(row_json, comparison))}
-        return body, 200, {"Vary": "Accept"}
-    return Response(
-        as_csv(comparison),
-        content_type=f"{CSV}; charset=utf-8; header=present",
-        headers={
-            "Content-Disposition": 'attachment; filename="scorecards.csv"',
-            "Vary": "Accept",
-        },
-    )
+    if request.accept_mimetypes.best_match(["application/json", CSV]) == CSV:
+        response = Response(as_csv(comparison), content_type=f"{CSV}; charset=utf-8")
+        response.headers["Content-Disposition"] = 'attachment; filename="scorecards.csv"'
+    else:
+        text = f'{{"status":"success","scorecards":{as_json(comparison)}}}\n'
+        response = Response(text, mimetype="application/json")
+    response.vary.add("Accept")
+    return response
 
 
 @scorecards.post("/review_scorecard")

@@ -147,7 +147,8 @@ class Folded:
             self._traced = word
             self._places = list(self._places_of(*places[word]))
         within = position - starts[word]
-        return self._places[min(within, len(self._places) - 1)]
+        is_blank_behind = within == len(self._places)
+        return self._places[within - is_blank_behind]
 
     def _places_of(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Yield for each folded character of the word where its cluster is stored."""

@@ -73,6 +73,7 @@ class JudgedRun(NamedTuple):
     score: int | None
     """The model's score; None if the run abstains, also for want of one verified quote."""
     rationale: str
+    """Without quotations that nobody said; empty if its score rests on no verified quote."""
     evidence: tuple[Evidence, ...]
     rejected: tuple[RejectedEvidence, ...]
 

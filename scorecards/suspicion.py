@@ -19,8 +19,8 @@ from scorecards.phrases import (
     DELIMITERS,
     ENDS,
     IMPERATIVES,
+    OPENINGS,
     PHRASES,
-    ROLES,
 )
 from scorecards.scorecard import Flag
 
@@ -139,13 +139,13 @@ def _hits(content: str) -> Iterator[tuple[int, int]]:
 
 def _orders(content: str, offset: int) -> Iterator[tuple[int, int]]:
     text = Folded(content, _bare)
-    for pattern in (PHRASES, IMPERATIVES, ROLES, ENDS):
+    for pattern in (PHRASES, IMPERATIVES, OPENINGS, ENDS):
         for match in pattern.finditer(text.text):
             start, end = text.span(*match.span())
             is_opening = _is_opening(content, start)
             if (
                 pattern is PHRASES
-                or (pattern is ROLES and is_opening)
+                or (pattern is OPENINGS and is_opening)
                 or (pattern is ENDS and is_opening and _is_closing(content, end))
                 or (pattern is IMPERATIVES and (is_opening or _is_given(text.text, match.start())))
             ):
@@ -170,6 +170,6 @@ def _is_opening(content: str, start: int) -> bool:
 
 
 def _is_closing(content: str, end: int) -> bool:
-    """Return whether the line has no further word."""
+    """Return whether the line or the sentence has no further word."""
     behind = content[end : end + 20].splitlines()
-    return not behind or not any(map(str.isalnum, behind[0]))
+    return not behind or behind[0][:1] in (".", "!") or not any(map(str.isalnum, behind[0]))

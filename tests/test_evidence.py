@@ -258,25 +258,24 @@ def with_other_white_space(text: str) -> str:
     return " \n\u00a0".join(text.split())
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        str.upper,
-        str.lower,
-        str.casefold,
-        lambda text: unicodedata.normalize("NFC", text),
-        lambda text: unicodedata.normalize("NFD", text),
-        lambda text: unicodedata.normalize("NFKC", text),
-        lambda text: unicodedata.normalize("NFKD", text),
-        with_typographic_signs,
-        with_other_white_space,
-        lambda text: text.replace("\u200b", "").replace("\u00ad", ""),
-    ],
-)
-@settings(deadline=None)
-@given(text_and_slice=slices())
+CHANGES: list[Callable[[str], str]] = [
+    str.upper,
+    str.lower,
+    str.casefold,
+    lambda text: unicodedata.normalize("NFC", text),
+    lambda text: unicodedata.normalize("NFD", text),
+    lambda text: unicodedata.normalize("NFKC", text),
+    lambda text: unicodedata.normalize("NFKD", text),
+    with_typographic_signs,
+    with_other_white_space,
+    lambda text: text.replace("\u200b", "").replace("\u00ad", ""),
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(slices(), st.sampled_from(CHANGES))
 def test_a_slice_that_a_model_changed_is_found_where_the_text_folds_to_the_same(
-    changed: Callable[[str], str], text_and_slice: tuple[str, str]
+    text_and_slice: tuple[str, str], changed: Callable[[str], str]
 ) -> None:
     text, quote = text_and_slice
     quote = changed(quote)

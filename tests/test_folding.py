@@ -113,6 +113,21 @@ def test_what_a_reader_tells_apart_folds_to_something_else(text: str, other: str
     assert fold(text) != fold(other)
 
 
+def without_accents(text: str) -> str:
+    return re.sub("[\u0300-\u036f]", "", folded(text))
+
+
+@settings(deadline=None)
+@given(texts)
+@example("a\r\u0e31b")
+def test_every_place_of_a_text_that_is_folded_further_can_be_traced(text: str) -> None:
+    traced = Folded(text, without_accents)
+    assert traced.text == " ".join(re.sub("-+", "-", without_accents(text)).split())
+    for place in range(len(traced.text)):
+        start, end = traced.span(place, place + 1)
+        assert 0 <= start < end <= len(text)
+
+
 @settings(deadline=None)
 @given(texts)
 @example("a\r\u0e31b")

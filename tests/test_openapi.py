@@ -28,7 +28,7 @@ from web.service import service
 KEY = "a-recruiters-key"
 AUTHORIZED = {"X-API-Key": KEY}
 
-BODIES = {
+BODIES: dict[str, Any] = {
     "/start_interview": {**ANA.fields, "prompt": PROMPT},
     "/reply": {**ANA.fields, "message": "Hello"},
     "/applicant_token": ANA.fields,
