@@ -105,7 +105,17 @@ class Model:
         return f"{self.name}?{parameters}" if parameters else self.name
 
 
-def _models(name: str, value: str) -> tuple[Model, ...]:
+def models(name: str, value: str) -> tuple[Model, ...]:
+    """Return the models of a list as `OPENAI_MODEL` has it.
+
+    Args:
+        name: What the list belongs to, for an error.
+        value: The list.
+
+    Raises:
+        StartError: It is not valid.
+
+    """
     return tuple(_model(name, entry) for entry in _list(name, value))
 
 
@@ -233,7 +243,7 @@ class Config:
     # gpt-4o-mini ends on 2027-01-14; its successor answers from then on, and, told not to reason,
     # as quickly.
     openai_model: tuple[Model, ...] = _setting(
-        _models, default=(Model("gpt-4o-mini"), Model("gpt-6-luna", {"reasoning_effort": "none"}))
+        models, default=(Model("gpt-4o-mini"), Model("gpt-6-luna", {"reasoning_effort": "none"}))
     )
     """The models to ask, separated by commas: when one no longer exists, the next is asked. A model
     may have parameters for its requests, as in `gpt-6-luna?reasoning_effort=none&verbosity=low`."""
@@ -244,7 +254,7 @@ class Config:
     closing_phrase: str = _setting(_text, default="Thank you for your time and insights")
     """The phrase with which the interviewer ends an interview, in upper or lower case."""
 
-    scoring_model: tuple[Model, ...] = _setting(_models, default=())
+    scoring_model: tuple[Model, ...] = _setting(models, default=())
     """The models that rate interviews, in the notation of `OPENAI_MODEL`. If unset, the same."""
 
     scoring_runs: int = _setting(_odd_number, default=3)

@@ -16,7 +16,16 @@ from pathlib import Path
 # The project's folder in the place of this one, whose modules are called like some of its packages.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from bench import group_commit, knee, no_storage, on_postgresql, replies, storage, streams
+from bench import (
+    group_commit,
+    knee,
+    no_storage,
+    on_postgresql,
+    replies,
+    scorecards,
+    storage,
+    streams,
+)
 from bench.harness import Bench, measured_folder
 from bench.servers import PROJECT
 
@@ -27,6 +36,11 @@ MEASURES: dict[str, list[Callable[[Bench], None]]] = {
     "streams": [streams.first_words, streams.two_hundred_at_once],
     "storage": [storage.long_history, storage.large_file, storage.many_applicants],
     "group_commit": [group_commit.on_slow_disk],
+    "scorecards": [
+        scorecards.processor_time,
+        scorecards.replies_meanwhile,
+        scorecards.comparison,
+    ],
     "postgresql": [on_postgresql.measure],
 }
 

@@ -14,7 +14,7 @@ def bench_config(path: Path) -> Config:
     return Config(openai_api_key="bench", database_url=f"sqlite:///{path}", closing_phrase=ENDLESS)
 
 
-def seed(path: Path, label: str, interviews: int, messages: int) -> None:
+def seed(path: Path, label: str, interviews: int, messages: int, *, finished: bool = False) -> None:
     """Write interviews of so many messages each, prompt included, into a file of the service."""
     open_database(bench_config(path)).close()
     connection = connect(path, 60)
@@ -25,9 +25,14 @@ def seed(path: Path, label: str, interviews: int, messages: int) -> None:
         connection.executemany(
             "INSERT INTO messages"
             " (role, content, date_created, is_finished, access_key, name, email)"
-            " VALUES (?, ?, '2026-01-01 12:00:00.000000', 0, ?, ?, ?)",
+            " VALUES (?, ?, '2026-01-01 12:00:00.000000', ?, ?, ?, ?)",
             (
-                ("user" if number and number % 2 == 0 else "system", TURN, *key)
+                (
+                    "user" if number and number % 2 == 0 else "system",
+                    TURN,
+                    int(finished and number == messages - 1),
+                    *key,
+                )
                 for number in range(messages)
             ),
         )

@@ -1,0 +1,194 @@
+"""The machine's ratings beside those of people, for interviews that people have rated.
+
+Notes what the machine makes of each interview, and sums it up. Stores nothing.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from db import InterviewKey
+from scorecards.agreement import Agreement, Reference, Retest, agreement, retest
+from scorecards.asking import rating_of
+from scorecards.rated_interviews import RatedInterview
+from scorecards.rating import Answered, Rater, RunKey, RunRecord
+from scorecards.scorecard import CriterionState, Flag, JudgedRun, Rejection
+from scorecards.suspicion import flags_of
+from scorecards.verdict import judged, result_of
+
+# Nobody's: the file has no names, and so there are none in the text to be replaced.
+NOBODY = InterviewKey("calibration", "", "nobody@example.invalid")
+
+
+class Observation(NamedTuple):
+    """What the machine made of one criterion of one interview, beside what people did."""
+
+    interview: str
+    criterion: str
+    reference: Reference | None
+    state: CriterionState
+    score: int | None
+    runs: tuple[int | None, ...]
+    unmasked_runs: tuple[int | None, ...]
+    """As in `CriterionResult`."""
+
+    verified: int
+    """Quotes that all runs together gave and that were verified."""
+
+    rejected: tuple[Rejection, ...]
+    """The reasons for those that were not."""
+
+    tokens_in: int
+    tokens_out: int
+
+
+class Summary(NamedTuple):
+    """What observations come to."""
+
+    observations: int
+    agreement: Agreement
+    """Where both people and machine gave a score."""
+
+    retest: Retest
+    abstained: float | None
+    """The share that the machine left without a score for want of evidence."""
+
+    left_to_people: float | None
+    """The share that it left to people, as its runs or the flagged sentences demanded."""
+
+    unscorable: int
+    """Observations for which people found too little to go by."""
+
+    unscorable_scored: int
+    """Those among them to which the machine gave a score all the same."""
+
+    quotes: int
+    rejected: Mapping[Rejection, int]
+    rejected_share: float | None
+    tokens_in: int
+    tokens_out: int
+
+
+def rate(
+    interview: RatedInterview, rater: Rater, seconds: float, is_wanted: Callable[[], bool]
+) -> list[Observation]:
+    """Rate an interview as the service does, and return what was made of each criterion.
+
+    Args:
+        interview: The interview.
+        rater: Asks the model.
+        seconds: The time that it may take.
+        is_wanted: Whether to go on.
+
+    Raises:
+        ScoringFailed: The model did not rate it.
+
+    """
+    flags = flags_of(interview.transcript)
+    records = rater.rate(
+        interview.transcript,
+        NOBODY,
+        interview.rubric,
+        flags,
+        {},
+        time.monotonic() + seconds,
+        lambda _key, _record: None,
+        is_wanted,
+    )
+    return [
+        _observation(
+            interview,
+            criterion,
+            flags,
+            {key: record for key, record in records.items() if key.criterion_id == criterion["id"]},
+        )
+        for criterion in interview.rubric["criteria"]
+    ]
+
+
+def _observation(
+    interview: RatedInterview,
+    criterion: Mapping[str, Any],
+    flags: tuple[Flag, ...],
+    records: Mapping[RunKey, RunRecord],
+) -> Observation:
+    runs: dict[bool, list[JudgedRun]] = {False: [], True: []}
+    for key, record in sorted(records.items()):
+        rating = rating_of(record["answer"], record["placeholders"])
+        runs[key.is_masked].append(judged(rating, criterion["id"], interview.transcript, flags))
+    result = result_of(criterion["id"], criterion["title"], runs[False], runs[True])
+    judged_runs = [*runs[False], *runs[True]]
+    return Observation(
+        interview=interview.id,
+        criterion=result.id,
+        reference=interview.references[result.id],
+        state=result.state,
+        score=result.score,
+        runs=result.runs,
+        unmasked_runs=result.unmasked_runs,
+        verified=sum(len(run.evidence) for run in judged_runs),
+        rejected=tuple(rejected.reason for run in judged_runs for rejected in run.rejected),
+        tokens_in=sum(answered["tokens_in"] for answered in _answers(records)),
+        tokens_out=sum(answered["tokens_out"] for answered in _answers(records)),
+    )
+
+
+def _answers(records: Mapping[RunKey, RunRecord]) -> Iterator[Answered]:
+    """Yield every answer that was paid for, also those that were no ratings."""
+    for record in records.values():
+        yield record
+        for attempt in record["attempts"]:
+            if attempt["answered"] is not None:
+                yield attempt["answered"]
+
+
+def by_criterion(observations: Sequence[Observation]) -> dict[str, list[Observation]]:
+    """Return the observations of each criterion, in the order in which the criteria occur."""
+    groups: dict[str, list[Observation]] = {}
+    for one in observations:
+        groups.setdefault(one.criterion, []).append(one)
+    return groups
+
+
+def summary(observations: Sequence[Observation]) -> Summary:
+    """Return what the observations come to."""
+    unscorable = [one for one in observations if one.reference is None]
+    rejected = Counter(reason for one in observations for reason in one.rejected)
+    quotes = sum(one.verified for one in observations) + rejected.total()
+    return Summary(
+        observations=len(observations),
+        agreement=agreement(
+            [
+                (one.score, one.reference)
+                for one in observations
+                if one.score is not None and one.reference is not None
+            ]
+        ),
+        retest=retest([one.runs for one in observations]),
+        abstained=_share(observations, "insufficient_evidence"),
+        left_to_people=_share(observations, "needs_review"),
+        unscorable=len(unscorable),
+        unscorable_scored=sum(one.score is not None for one in unscorable),
+        quotes=quotes,
+        rejected=dict(rejected.most_common()),
+        rejected_share=rejected.total() / quotes if quotes else None,
+        tokens_in=sum(one.tokens_in for one in observations),
+        tokens_out=sum(one.tokens_out for one in observations),
+    )
+
+
+def between(first: Sequence[Observation], second: Sequence[Observation]) -> Agreement:
+    """Return how far two machines agree, where both gave a score; the first is the reference."""
+    scores = {(one.interview, one.criterion): one.score for one in first}
+    pairs = []
+    for one in second:
+        score = scores.get((one.interview, one.criterion))
+        if one.score is not None and score is not None:
+            pairs.append((one.score, Reference(score, score)))
+    return agreement(pairs)
+
+
+def _share(observations: Sequence[Observation], state: CriterionState) -> float | None:
+    return fmean(one.state == state for one in observations) if observations else None
