@@ -69,6 +69,9 @@ if metric_files is not None:
 elif settings.metrics:
     os.environ["METRICS"] = "off"  # the app reads its settings for itself
 
+# The process that warns of models that end.
+warner: Any = None
+
 
 def on_starting(server: Any) -> None:
     """Report that metrics are off where they should be on."""
@@ -83,8 +86,12 @@ def when_ready(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Find files for the new process's figures."""
+    """Find files for the new process's figures, and whether it is to warn of models that end."""
+    global warner
     worker.metric_files = metric_files.take() if metric_files is not None else None
+    # One process is enough, until it ends: the client to the model takes memory in each.
+    if warner not in server.WORKERS.values():
+        warner = worker
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -107,9 +114,10 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Warn of models that end; not before the fork, as it opens a connection to the model."""
-    from llm import warn_of_model_ends
+    if worker is warner:
+        from llm import warn_of_model_ends
 
-    warn_of_model_ends(settings)
+        warn_of_model_ends(settings)
 
 
 def child_exit(server: Any, worker: Any) -> None:
