@@ -45,6 +45,11 @@ SWEEP = 0.5
 # room for others.
 MAX_BYTES_ARRIVING = 64 * 1024 * 1024
 
+# Seconds for which a process that has accepted a connection, and not its first, leaves the next one
+# to the other processes. Else the first one to wake up accepts all of a burst, and for as long as
+# they stay open one core serves them all.
+OTHERS_TURN = 0.0003
+
 # Seconds to wait where the system has no more file descriptors and no connection can be given up.
 NO_DESCRIPTOR = 0.05
 
@@ -165,6 +170,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.nr_conns += 1
         server = listener.getsockname()
         self._await_bytes(Connection(self.cfg, client, address, server, limits=self.body_limits))
+        if self.nr_conns > 1 and self.cfg.workers > 1:
+            time.sleep(OTHERS_TURN)
 
     def handle(self, conn: Connection) -> Any:
         """Serve a request if it is here as a whole, in a thread of the pool."""
