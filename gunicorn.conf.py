@@ -19,7 +19,13 @@ from monitoring.log_writer import write_in_background
 from monitoring.metric_files import PLACES, MetricFiles
 from web.arriving_request import BodyLimits
 from web.fields import body_limits
-from web.gunicorn_worker import Worker, allow_many_connections, limit_writes, without_personal_data
+from web.gunicorn_worker import (
+    Worker,
+    allow_many_connections,
+    limit_writes,
+    share_one_heap,
+    without_personal_data,
+)
 
 try:
     settings = load()  # `config` is a setting of gunicorn's own
@@ -33,6 +39,7 @@ worker_class = "web.gunicorn_worker.Worker"
 workers = settings.web_concurrency
 threads = settings.worker_threads
 allow_many_connections()
+share_one_heap()
 worker_connections = 2000 + threads
 Worker.client_timeout = settings.client_timeout
 Worker.body_limits = BodyLimits(settings.max_body_bytes, body_limits(settings))
