@@ -19,7 +19,13 @@ from monitoring.log_writer import write_in_background
 from monitoring.metric_files import PLACES, MetricFiles
 from web.arriving_request import BodyLimits
 from web.fields import body_limits
-from web.gunicorn_worker import Worker, allow_many_connections, limit_writes, without_personal_data
+from web.gunicorn_worker import (
+    Worker,
+    allow_many_connections,
+    limit_writes,
+    share_one_heap,
+    without_personal_data,
+)
 
 try:
     settings = load()  # `config` is a setting of gunicorn's own
@@ -33,6 +39,7 @@ worker_class = "web.gunicorn_worker.Worker"
 workers = settings.web_concurrency
 threads = settings.worker_threads
 allow_many_connections()
+share_one_heap()
 worker_connections = 2000 + threads
 Worker.client_timeout = settings.client_timeout
 Worker.body_limits = BodyLimits(settings.max_body_bytes, body_limits(settings))
@@ -69,6 +76,9 @@ if metric_files is not None:
 elif settings.metrics:
     os.environ["METRICS"] = "off"  # the app reads its settings for itself
 
+# The process that warns of models that end.
+warner: Any = None
+
 
 def on_starting(server: Any) -> None:
     """Report that metrics are off where they should be on."""
@@ -83,8 +93,12 @@ def when_ready(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Find files for the new process's figures."""
+    """Find files for the new process's figures, and whether it is to warn of models that end."""
+    global warner
     worker.metric_files = metric_files.take() if metric_files is not None else None
+    # One process is enough, until it ends: the client to the model takes memory in each.
+    if warner not in server.WORKERS.values():
+        warner = worker
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -110,7 +124,8 @@ def post_worker_init(worker: Any) -> None:
     from llm import warn_of_model_ends
     from web.service import service
 
-    warn_of_model_ends(settings)
+    if worker is warner:
+        warn_of_model_ends(settings)
     if settings.worker:
         worker.background = service(worker.app.wsgi()).worker
         worker.background.start()

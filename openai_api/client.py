@@ -1,4 +1,4 @@
-"""Requests to an OpenAI model: one client for each process, and the errors sorted.
+"""Requests to an OpenAI model: the clients of each process, and the errors sorted.
 
 One call here is one request. Whatever goes wrong with it is an `LLMError`; trying again, and asking
 another model, is up to the caller.
@@ -8,8 +8,11 @@ import json
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cache
+from ssl import SSLContext
 from threading import Lock
 from typing import Any, Literal, TypedDict, cast
 
@@ -37,6 +40,9 @@ RETRIED_STATUSES = frozenset({408, 409, 429})
 # Codes of a 429 that waiting does not mend.
 PERMANENT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
+# Seconds after which a connection that no call has used is closed.
+KEPT_IDLE = 5.0
+
 # Seconds for what follows the last event of a stream: it comes at once, or is not waited for.
 REST_TIMEOUT = 0.1
 
@@ -49,12 +55,16 @@ class ChatMessage(TypedDict):
 
 
 class Client:
-    """The provider at `OPENAI_BASE_URL`; may be shared by threads and inherited across a fork."""
+    """The provider at `OPENAI_BASE_URL`; may be shared by threads and inherited across a fork.
+
+    Each call has an OpenAI client, and with it a connection, to itself. One client for all threads
+    would ask the system about each of its idle connections whenever a call begins or ends.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._lock = Lock()
-        self._client: OpenAI | None = None
+        self._idle: deque[tuple[float, OpenAI]] = deque()  # the latest last, each with its time
         self._pid = 0
 
     def complete(
@@ -113,12 +123,12 @@ class Client:
     def _response(self, body: Mapping[str, Any], deadline: float) -> Iterator[httpx2.Response]:
         """Send a request for a completion and lend its response, to be read within the block."""
         options = _options(deadline) | {"headers": {"Content-Type": "application/json"}}
-        with _as_llm_errors(), network_deadline(deadline):
+        with _as_llm_errors(), network_deadline(deadline), self._one() as client:
             # The client's door for raw requests: `chat.completions.create` walks through every
             # message in Python before it sends them, some 0.2 ms each. Nor are its models built:
             # they validate nothing, so that every part must be looked at anyhow. And JSON that is
             # ready saves it from copying a long history before it writes it.
-            response = self._of_this_process().post(
+            response = client.post(
                 "/chat/completions",
                 cast_to=httpx2.Response,
                 content=json.dumps(body).encode(),
@@ -139,42 +149,65 @@ class Client:
             LLMError: The provider has no list, or gives none.
 
         """
-        with _as_llm_errors(), network_deadline(deadline):
-            response = self._of_this_process().get(
-                "/models", cast_to=httpx2.Response, options=_options(deadline)
-            )
+        with _as_llm_errors(), network_deadline(deadline), self._one() as client:
+            response = client.get("/models", cast_to=httpx2.Response, options=_options(deadline))
             return [dict(model) for model in json.loads(response.content)["data"]]
 
     def close(self) -> None:
         """Close the connections that are kept for the next call."""
         with self._lock:
-            if self._client is not None and self._pid == os.getpid():
-                self._client.close()
-            self._client = None
+            idle, self._idle = self._idle, deque()
+        if self._pid == os.getpid():
+            for _, client in idle:
+                client.close()
 
-    def _of_this_process(self) -> OpenAI:
-        """Return the one client of this process.
-
-        Two processes that inherit one client share its connections, and each gets answers that
-        were meant for the other.
-        """
+    @contextmanager
+    def _one(self) -> Iterator[OpenAI]:
+        """Give a client that no other call uses meanwhile: the last one, if there is one."""
         with self._lock:
-            if self._client is None or self._pid != os.getpid():
-                threads = max(self._config.worker_threads, self._config.scoring_calls)
-                http_client = DefaultHttpxClient(
-                    follow_redirects=False,
-                    limits=httpx2.Limits(
-                        max_connections=threads, max_keepalive_connections=threads
-                    ),
-                )
-                bound_by_deadline(http_client)
-                self._client = OpenAI(
-                    api_key=self._config.openai_api_key,
-                    base_url=self._config.openai_base_url or OPENAI_URL,
-                    http_client=http_client,
-                )
-                self._pid = os.getpid()
-            return self._client
+            if self._pid != os.getpid():
+                # Two processes that inherit one client share its connection, and each gets answers
+                # that were meant for the other.
+                self._idle, self._pid = deque(), os.getpid()
+            idle = self._idle
+            client = idle.pop()[1] if idle else None
+        client = client or self._opened()
+        try:
+            yield client
+        finally:
+            for unused in self._put_back(client, idle):
+                unused.close()
+
+    def _put_back(self, client: OpenAI, idle: "deque[tuple[float, OpenAI]]") -> list[OpenAI]:
+        """Keep a client for the next call, and return those that are to be closed."""
+        now = time.monotonic()
+        unused = []
+        with self._lock:
+            if self._idle is not idle:  # all were closed meanwhile
+                return [client]
+            idle.append((now, client))
+            while idle[0][0] < now - KEPT_IDLE:
+                unused.append(idle.popleft()[1])
+        return unused
+
+    def _opened(self) -> OpenAI:
+        http_client = DefaultHttpxClient(
+            follow_redirects=False,
+            limits=httpx2.Limits(max_connections=1, max_keepalive_connections=1),
+            verify=_authorities(),
+        )
+        bound_by_deadline(http_client)
+        return OpenAI(
+            api_key=self._config.openai_api_key,
+            base_url=self._config.openai_base_url or OPENAI_URL,
+            http_client=http_client,
+        )
+
+
+@cache
+def _authorities() -> SSLContext:
+    """Return the certificates by which a provider is trusted, which take 25 ms to read."""
+    return httpx2.create_ssl_context()
 
 
 def _options(deadline: float) -> Any:

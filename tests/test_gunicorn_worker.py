@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import signal
 import socket
@@ -494,3 +495,38 @@ def test_tls_is_refused_at_the_start(make_server: MakeServer, tmp_path: Path) ->
     server.spawn()
     assert server.wait() != 0
     assert "The service speaks no TLS" in server.log.read_text()
+
+
+# Prints how many heaps glibc has for four threads that run at once.
+HEAPS = """
+import ctypes, os, tempfile
+from threading import Barrier, Thread
+from web.gunicorn_worker import share_one_heap
+
+if {is_shared}:
+    share_one_heap()
+together = Barrier(4)
+threads = [Thread(target=together.wait) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+with tempfile.TemporaryFile() as file:
+    stream = ctypes.c_void_p(libc.fdopen(os.dup(file.fileno()), b"w"))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    file.seek(0)
+    print(file.read().count(b"<heap nr"))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has several heaps")
+def test_threads_can_share_one_heap() -> None:
+    def heaps(*, is_shared: bool) -> int:
+        command = [sys.executable, "-c", HEAPS.format(is_shared=is_shared)]
+        return int(subprocess.run(command, cwd=APP_FOLDER, capture_output=True, check=True).stdout)
+
+    assert heaps(is_shared=False) > 1
+    assert heaps(is_shared=True) == 1

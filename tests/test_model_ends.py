@@ -1,6 +1,8 @@
 """The end of a model: the warnings before it, and the day itself."""
 
 import logging
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -142,11 +144,17 @@ def test_a_provider_that_is_slow_is_given_up(
     assert message.startswith("The provider does not list its models: timeout")
 
 
-def test_every_process_warns_at_its_start(make_server: MakeServer, rehearsal: Rehearsal) -> None:
+def test_one_process_warns_at_its_start_and_after_it_the_one_in_its_place(
+    make_server: MakeServer, rehearsal: Rehearsal
+) -> None:
     rehearsal.shutdown_dates = {"gpt-4o-mini": SOON.date().isoformat()}
     server = make_server(WEB_CONCURRENCY="2").start()
     warning = f"The provider ends the model gpt-4o-mini on {SOON.date()}; after that gpt-6-luna"
+    wait_until(lambda: warning in server.log.read_text())
+    for worker in server.workers():
+        os.kill(worker, signal.SIGKILL)
     wait_until(lambda: server.log.read_text().count(warning) == 2)
+    wait_until(lambda: len(server.workers()) == 2)
     assert rehearsal.listings == 2
     assert not rehearsal.requests
 

@@ -5,6 +5,7 @@ Until then, and afterwards, the connection costs its bytes and a place among tho
 thread watches; where places or bytes run out, those that keep them for nothing are closed.
 """
 
+import ctypes
 import errno
 import json
 import logging
@@ -46,8 +47,16 @@ SWEEP = 0.5
 # room for others.
 MAX_BYTES_ARRIVING = 64 * 1024 * 1024
 
+# Seconds for which a process that has accepted a connection, and not its first, leaves the next one
+# to the other processes. Else the first one to wake up accepts all of a burst, and for as long as
+# they stay open one core serves them all.
+OTHERS_TURN = 0.0003
+
 # Seconds to wait where the system has no more file descriptors and no connection can be given up.
 NO_DESCRIPTOR = 0.05
+
+# The number of glibc's parameter for how many heaps there may be, in its malloc.h.
+M_ARENA_MAX = -8
 
 # A request that cannot be read is answered with 400, except for these.
 STATUSES = {
@@ -174,6 +183,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.nr_conns += 1
         server = listener.getsockname()
         self._await_bytes(Connection(self.cfg, client, address, server, limits=self.body_limits))
+        if self.nr_conns > 1 and self.cfg.workers > 1:
+            time.sleep(OTHERS_TURN)
 
     def handle(self, conn: Connection) -> Any:
         """Serve a request if it is here as a whole, in a thread of the pool."""
@@ -349,6 +360,16 @@ def allow_many_connections() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # macOS calls it unlimited, and means less
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def share_one_heap() -> None:
+    """Let all threads of this process and its children take their memory from one heap.
+
+    With glibc's own, up to eight for each core, what a thread has freed is kept for the few that
+    share its heap, while others ask the system for more. One thread at a time runs Python anyhow.
+    """
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def limit_writes(listener: socket.socket, seconds: float) -> None:

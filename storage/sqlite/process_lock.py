@@ -76,11 +76,14 @@ class _LockFile:
     The system's call that waits for a lock knows no time limit. So a thread of its own makes that
     call, and whoever wants the lock waits for the thread. It may outlast the wait: the next one
     who wants the lock finds it in line already, and a lock that nobody wants any more is released.
+    It begins with the first lock that must be waited for, and stays: under load every other one
+    must.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = FileIO(path, "r+")
         self._changed = Condition()
+        self._has_thread = False
         self._is_in_line = False
         self._is_wanted = False
         self._is_held = False
@@ -122,28 +125,36 @@ class _LockFile:
         with self._changed:
             self._is_wanted = False
             self._file.close()
+            self._changed.notify_all()
 
     def _get_in_line(self) -> None:
+        self._is_in_line = True
+        if self._has_thread:
+            self._changed.notify_all()
+            return
         # A daemon: Python does not wait for it before it ends.
         thread = Thread(target=self._wait_in_line, name="process lock", daemon=True)
-        self._is_in_line = True
         try:
             thread.start()
         except RuntimeError:  # the system has no more threads
             self._is_in_line = False
+        else:
+            self._has_thread = True
 
     def _wait_in_line(self) -> None:
-        is_held = True
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-        except (OSError, ValueError):  # this file system has no locks, or the file is closed
-            is_held = False
-        with self._changed:
-            self._is_in_line = False
-            self._is_held = is_held
-            if is_held and not self._is_wanted:
-                self._release()
-            self._changed.notify_all()
+        while not self._file.closed:
+            is_held = True
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+            except (OSError, ValueError):  # this file system has no locks, or the file is closed
+                is_held = False
+            with self._changed:
+                self._is_in_line = False
+                self._is_held = is_held
+                if is_held and not self._is_wanted:
+                    self._release()
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._is_in_line or self._file.closed)
 
     def _release(self) -> None:
         self._is_held = False
