@@ -196,7 +196,7 @@ def test_every_route_is_in_the_readme_and_every_route_there_exists() -> None:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     routes.add("GET /metrics")  # off unless it is turned on
-    cells = re.findall(r"^\| (`(?:GET|POST) .*?) \|", README, re.MULTILINE)
+    cells = re.findall(r"^\| (`(?:GET|POST|PUT|DELETE) .*?) \|", README, re.MULTILINE)
     assert set(re.findall(r"`(.*?)`", " ".join(cells))) == routes
 
 
@@ -298,7 +298,7 @@ def test_every_package_is_in_the_readmes_map() -> None:
     cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     named = set(re.findall(r"`(.*?)`", " ".join(cells)))
     top = {name for name in MODULES if "/" not in name} - {"gunicorn.conf.py"}
-    assert named == top | {f"{package}/" for package in PACKAGES | BESIDE_THE_SERVICE | {"docs"}}
+    assert named == top | {f"{package}/" for package in PACKAGES | BESIDE_THE_SERVICE | {"docs", "examples"}}
 
 
 def test_every_module_is_in_the_architecture() -> None:
