@@ -22,13 +22,11 @@ from openai.types.chat import ChatCompletion
 
 from bench.applicants import TURN
 from bench.harness import ROUNDS, Bench, begin_load, end_load, in_turn, load, ms
-from bench.seeding import bench_config, seed
+from bench.seeding import seed
 from bench.servers import PROJECT, Server
-from db import InterviewKey, open_database
+from db import InterviewKey
 from interviews.history import TranscriptMessage
 from scorecards.asking import SCHEMA, SCHEMA_NAME, messages_for, shown
-from scorecards.scoring import Scoring
-from scorecards.views import row_json, rows
 
 MESSAGES = 40
 CRITERIA = 5
@@ -113,15 +111,11 @@ def comparison(bench: Bench) -> None:
     recruiter = Recruiter(bench, "compared", bench.rehearsal(), interviews=10_000)
     recruiter.have_scored(1)
     recruiter.copy_scorecard()
-    database = open_database(bench_config(recruiter.path))
-    scoring = Scoring(database, bench_config(recruiter.path), lambda: None)
-    compared = rows(*scoring.applicants("seeded"))
-    database.close()
-    assert len(compared) == 10_000
-    assert all(row.total is not None for row in compared)
+    body = json.loads(recruiter.compare())
+    assert len(body["scorecards"]) == 10_000
+    assert all(row["total"] is not None for row in body["scorecards"])
 
     def serialise() -> str:
-        body = {"status": "success", "scorecards": list(map(row_json, compared))}
         return json.dumps(body, ensure_ascii=False)
 
     medians = in_turn({"ours": recruiter.compare, "serialising": serialise}, 5)
@@ -170,9 +164,9 @@ class Recruiter:
         """Return how many scorecards are being made."""
         return self._count("pending")
 
-    def compare(self) -> None:
-        """Ask for the comparison of all applicants."""
-        self._send("GET", "/get_scorecards/seeded", None, 200)
+    def compare(self) -> bytes:
+        """Return the comparison of all applicants, in JSON."""
+        return self._send("GET", "/get_scorecards/seeded", None, 200)
 
     def copy_scorecard(self) -> None:
         """Give every applicant the scorecard that one has."""
@@ -202,12 +196,13 @@ class Recruiter:
             count: int = connection.execute(query, (state,)).fetchone()[0]
             return count
 
-    def _send(self, method: str, path: str, body: Any, status: int) -> None:
+    def _send(self, method: str, path: str, body: Any, status: int) -> bytes:
         headers = {"Content-Type": "application/json"}
         self._connection.request(method, path, json.dumps(body) if body else None, headers)
         answer = self._connection.getresponse()
         content = answer.read()
         assert answer.status == status, content
+        return content
 
 
 def bare_rating(upstream: str) -> Callable[[int], object]:

@@ -32,7 +32,6 @@ def _warn_daily(config: Config) -> None:
     client = Client(config)
     while True:
         warn(client, config.openai_model)
-        client.close()
         time.sleep(INTERVAL)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, current_app, request
 
 from access.guard import key_needed
+from scorecards.scorecard import JOB_KIND
 from web.bodies import Json, checked
 from web.fields import (
     MAX_REVIEW_CHARS,
@@ -27,12 +28,12 @@ CSV = "text/csv"
 
 def scoring() -> "Scoring":
     """Return the scorecards of the current app."""
-    from scorecards.scoring import KIND, Scoring
+    from scorecards.scoring import Scoring
 
     made: Scoring | None = current_app.extensions.get("scorecards")
     if made is None:
         parts = service()
-        made = Scoring(parts.database, parts.config, lambda: parts.worker.wake(KIND))
+        made = Scoring(parts.database, parts.config, lambda: parts.worker.wake(JOB_KIND))
         current_app.extensions["scorecards"] = made
     return made
 

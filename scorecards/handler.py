@@ -16,6 +16,7 @@ from background.worker import LEASE, Retry
 from config import Config
 from db import Database, InterviewKey, Messages, PositionTerms, Session
 from llm import LLM
+from scorecards.scorecard import JOB_KIND
 
 if TYPE_CHECKING:
     from interviews.history import TranscriptMessage
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class ScorecardHandler:
     """Makes the scorecards that are pending."""
 
-    kind = "score"
+    kind = JOB_KIND
 
     def __init__(self, database: Database, llm: LLM, config: Config) -> None:
         self._database = database

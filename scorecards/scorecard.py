@@ -2,6 +2,9 @@
 
 from typing import Literal, NamedTuple
 
+JOB_KIND = "score"
+"""The kind of the jobs that make scorecards; the subject of each is a scorecard's id."""
+
 Polarity = Literal["supports", "detracts"]
 
 Rejection = Literal[
