@@ -298,7 +298,9 @@ def test_every_package_is_in_the_readmes_map() -> None:
     cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     named = set(re.findall(r"`(.*?)`", " ".join(cells)))
     top = {name for name in MODULES if "/" not in name} - {"gunicorn.conf.py"}
-    assert named == top | {f"{package}/" for package in PACKAGES | BESIDE_THE_SERVICE | {"docs", "examples"}}
+    assert named == top | {
+        f"{package}/" for package in PACKAGES | BESIDE_THE_SERVICE | {"docs", "examples"}
+    }
 
 
 def test_every_module_is_in_the_architecture() -> None:
