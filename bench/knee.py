@@ -2,6 +2,9 @@
 
 Replies are sent on a schedule, whether or not those before have been answered; a latency counts
 from when its reply was due. So a service that falls behind cannot slow down its own load.
+
+What the load and the service took of the processor at the knee, and how late the load itself was,
+is noted with the result: where the cores are busy with something else, the knee is the machine's.
 """
 
 import sys
@@ -9,6 +12,7 @@ from math import inf, sqrt
 
 from bench.harness import Bench, begin_load, end_load, load, ms
 from bench.servers import Server
+from config import Config
 
 MODEL = 1.0  # seconds that the model takes
 DELAY = 0.25  # seconds that the service may add, for 95 of 100 replies
@@ -35,6 +39,8 @@ class Search:
         self._missed = inf
         self._is_second_try = False
         self.load_share = 0.0
+        self.own_share = 0.0
+        self.late = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -43,12 +49,19 @@ class Search:
 
     def step(self) -> None:
         """Try a rate, once more if it is not kept: others may have used the machine."""
+        before = self._server.cpu()
         result = load(self._server, "knee", CONNECTIONS, each=EACH, seconds=STEP, rate=self._rate)
         delay = result["p95"] - MODEL
-        print(f"  {self._rate:.0f}/s: {ms(delay)}, {result['errors']} errors", file=sys.stderr)
+        print(
+            f"  {self._rate:.0f}/s: {ms(delay)}, {result['errors']} errors,"
+            f" sent {ms(result['late'])} late",
+            file=sys.stderr,
+        )
         if not result["errors"] and delay <= DELAY:
             self.kept = self._rate
             self.load_share = result["cpu"] / result["seconds"] / 2
+            self.own_share = (self._server.cpu() - before) / result["seconds"] / 2
+            self.late = result["late"]
         elif not self._is_second_try:
             self._is_second_try = True
             return
@@ -89,4 +102,10 @@ def knee(bench: Bench) -> None:
         "",
         is_met=ratio >= 2,
     )
-    bench.notes.append(f"At the knee the load took {ours.load_share:.0%} of the two cores.")
+    for name, search in (("ours", ours), ("FastAPI", fastapi)):
+        bench.notes.append(
+            f"At the knee of {name}, of the two cores the service took {search.own_share:.0%} and"
+            f" the load {search.load_share:.0%}, which sent replies {ms(search.late)} late (p95)."
+        )
+    places = Config.web_concurrency * Config.max_model_calls
+    bench.notes.append(f"Ours refuses more than {places} replies in progress, by its settings.")

@@ -6,7 +6,8 @@ idle, however slowly the others are answered; its latency counts from when it wa
 
 Raw HTTP over asyncio, in a process of its own: what it takes of a core is in its result. Prints
 JSON: `replies`, `errors`, `seconds`, `median`, `p95` and `longest` of a reply in seconds, `cpu` in
-seconds, `pieces` of all streams. A stream counts as an error if its pieces are not its answer.
+seconds, `late`, the p95 of the seconds by which replies by rate were sent after they were due, and
+`pieces` of all streams. A stream counts as an error if its pieces are not its answer.
 """
 
 import argparse
@@ -73,6 +74,7 @@ class Load:
         self._each = each
         self._idle: deque[Connection] = deque()
         self.latencies: list[float] = []
+        self.late: list[float] = []
         self.errors = 0
         self.pieces = 0
 
@@ -95,6 +97,7 @@ class Load:
             for number in range(int(rate * self._seconds)):
                 due = began + number / rate
                 await asyncio.sleep(due - time.perf_counter())
+                self.late.append(time.perf_counter() - due)
                 replies.create_task(self._reply(next(requests), due, counts=due - began >= WARM_UP))
         for _, writer in self._idle:
             writer.close()
@@ -170,7 +173,7 @@ def main() -> None:
         asyncio.run(load.run_at_rate(options.connections, options.rate))
     else:
         asyncio.run(load.run(options.connections, starts=options.start, streams=options.stream))
-    ordered = sorted(load.latencies) or [0.0]
+    ordered, late = sorted(load.latencies) or [0.0], sorted(load.late) or [0.0]
     json.dump(
         {
             "replies": len(load.latencies),
@@ -179,6 +182,7 @@ def main() -> None:
             "median": ordered[len(ordered) // 2],
             "p95": ordered[int(len(ordered) * 0.95)],
             "longest": ordered[-1],
+            "late": late[int(len(late) * 0.95)],
             "pieces": load.pieces,
             "cpu": time.process_time() - cpu,
         },
