@@ -337,6 +337,9 @@ class Config:
     limit_tokens: str = _setting(_limit, default="120/minute")
     """Tokens issued under one access key."""
 
+    limit_scores: str = _setting(_limit, default="120/minute")
+    """Scorecards asked for, and drafts of rubrics, under one access key."""
+
     limit_wrong_keys: str = _setting(_limit, default="10/minute")
     """Wrong keys and tokens from one address."""
 

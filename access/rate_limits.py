@@ -56,6 +56,12 @@ class RateLimits:
         self._tokens = _policy(
             "tokens", config.limit_tokens, "Too many tokens under this access key."
         )
+        # A scorecard costs dozens of calls to the model, and a draft of a rubric several. A script
+        # that has all of a position's interviews rated may take a while; one that asks again and
+        # again for the same ones should be noticed.
+        self._scores = _policy(
+            "scores", config.limit_scores, "Too many scorecards or drafts under this access key."
+        )
         # A key cannot be guessed, however many attempts there are. But attempts must not fill the
         # log or slow others down, and a system that still uses an old key should be noticed.
         self._wrong_keys = _policy(
@@ -78,6 +84,10 @@ class RateLimits:
     def count_token(self, access_key: str) -> None:
         """Count a token issued under the access key."""
         self._check(self._tokens, _hidden(access_key))
+
+    def count_score(self, access_key: str) -> None:
+        """Count a scorecard, or a draft of a rubric, that is asked for under the access key."""
+        self._check(self._scores, _hidden(access_key))
 
     def count_wrong_key(self, address: str) -> None:
         """Count a wrong key or token from the client's address."""

@@ -70,6 +70,7 @@ class Bench:
                 # Counted as ever, and never reached.
                 "LIMIT_REPLIES": "1000000/second",
                 "LIMIT_STARTS": "1000000/second",
+                "LIMIT_SCORES": "1000000/second",
                 **settings,
             },
         )

@@ -82,6 +82,7 @@ def draft_rubric() -> Json:
     from positions.drafting import draft
 
     access_key = access_key_of_body()
+    service().limits.count_score(access_key)
     with service().database.reading() as session:
         position = _stored(session, access_key)
     deadline = time.monotonic() + service().config.reply_deadline

@@ -47,6 +47,7 @@ def score_interview() -> Json | tuple[Json, int]:
 
     interview, fields = interview_and_fields(0)
     wanted = checked(ScoreRequest, fields)
+    service().limits.count_score(interview.access_key)
     scorecard, reviews = scoring().request(interview, again=wanted.again)
     if scorecard.state == "pending":
         return {"status": "pending", "scorecard_id": scorecard.id}, 202

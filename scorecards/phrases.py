@@ -58,7 +58,9 @@ IMPERATIVES = re.compile(
             r" (?:above|before|(?:was|is|has been|you (?:were|are|have been)) (?:said|told|asked"
             r"|instructed|written|given))\b",
             rf"(?:give|award|assign|grant) (?:{_ME} )?(?:{_A_FIVE}|{_TOP})",
-            rf"(?:rate|score|grade|mark|evaluate|assess|judge) {_ME} (?:as |with |at )?{_A_FIVE}",
+            rf"(?:rate|score|grade|mark|evaluate|assess|judge) (?:{_ME} )?"
+            rf"(?:as |with |at )?{_A_FIVE}",
+            rf"(?:choose|select|pick) (?:{_A_FIVE}|{_TOP}|(?:the )?(?:highest|top|best) anchor)",
             rf"(?:rate|score|grade|mark|evaluate|assess|judge|consider|treat) {_ME}"
             rf" (?:as|with|at|to be) (?:{_TOP}|(?:an? |the |fully )*(?:excellent|outstanding"
             rf"|perfect"
@@ -94,6 +96,14 @@ PHRASES = re.compile(
             rf"\bas the {_MODEL},? ?(?:you|please|give|rate|score|assign|consider|ignore|treat"
             rf"|award"
             r"|mark|do|remember|it is your)\b",
+            rf"\bgimme (?:{_A_FIVE}|{_TOP})",
+            r"\b(?:full|max|maximum|top|perfect) (?:marks|points|scores?|ratings?),? please\b",
+            r"\b(?:(?:i|it|this)(?: \w+)?|everything(?: \w+){0,3}?) (?:deserves?|merits?)"
+            rf" (?:{_A_FIVE}|{_TOP})",
+            r"\bto be (?:given|awarded|rated|scored|graded|marked)"
+            rf"(?: (?:as|with|at))? (?:{_A_FIVE}|{_TOP})",
+            r"\b(?:must|should|shall) be (?:given|awarded|rated|scored|graded|marked)"
+            rf"(?: (?:as|with|at))? (?:{_A_FIVE}|{_TOP}|excellent|outstanding|perfect)",
             r"\bas an? (?:ai|llm|(?:large )?language model)\b[\w ]{0,20},? ?you\b",
             rf"\bif you are an? (?:{_MODEL}|automated (?:evaluator|system|scorer)|bot)\b",
             r"\byou are now (?:an? |in |the )?(?:ai|dan|free|unrestricted|helpful|assistant"
@@ -104,7 +114,8 @@ PHRASES = re.compile(
             r"\b(?:note|message|reminder) (?:to|for) (?:the |all |any )?(?:ai )?"
             r"(?:evaluator|scorer|grader|rater|llm|(?:scoring|grading|rating) (?:model|system))\b",
             r"\byou are (?:now )?an? (?:\w+ )?(?:evaluator|scorer|grader|rater)\b",
-            rf"\bthe (?:score|rating|grade) (?:should|must|shall|has to|will|is to) be {_A_FIVE}",
+            r"\b(?:(?:score|rating|grade) (?:should|must|shall|has to|ought to|will|is to)"
+            rf"|let the (?:score|rating|grade)) be {_A_FIVE}",
             rf"\bthe (?:correct|right|only|fair|appropriate|true) (?:score|rating"
             rf"|grade) is {_A_FIVE}",
             r"\b(?:new|updated|revised|additional|real|actual|hidden|secret|important) (?:system )?"
@@ -202,7 +213,7 @@ PHRASES = re.compile(
             r"\\?'(?:score|evidence|rationale|polarity|message_id)\\?' ?:",
             r"[{,] ?(?:evidence|rationale|polarity|message_id) ?:|\{ ?score ?:",
             r"<\|[^|]{1,30}\|>",
-            r"\[/?(?:inst|system|assistant)\]",
+            r"\[/?(?:inst|system|assistant|interviewer|recruiter|evaluator|scorer|grader)\]",
             r"<<?/?sys>>?",
             r"</?(?:system|assistant|user|human|instructions?|transcript|interview|conversation"
             r"|rubric|prompt|applicant|interviewer|evaluation|scoring|turns?)\b[^<>]{0,40}>",

@@ -42,11 +42,11 @@ _OPENING = " \t*_#>[('\"\u2018\u201c\u00ab-\u2013\u2014\u2022"
 
 _MARK = re.compile(f"[{MARKS}]+")
 
-# Cyrillic and Greek letters that pass for Latin ones.
+# Letters of Cyrillic, Greek and phonetics that pass for Latin ones.
 _LOOKALIKES = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0501\u04bb\u043a\u043c\u0442\u0432"
-    "\u043d\u03b1\u03b5\u03bf\u03c1\u03c5\u03b9\u03ba\u03bd\u03c4\u03c7",
-    "aeopcyxijsdhkmtbhaeopuikvtx",
+    "\u043d\u03b1\u03b5\u03bf\u03c1\u03c5\u03b9\u03ba\u03bd\u03c4\u03c7\u0261\u0251\u028f",
+    "aeopcyxijsdhkmtbhaeopuikvtxgay",
 )
 
 

@@ -21,19 +21,17 @@ DOUBTFUL_SPREAD = 2
 
 REMOVED = "[quotation removed]"
 
-# An apostrophe within a word ends no quotation; what is opened and never closed goes to the end.
+_DOUBLE = '"\uff02\u201c\u201d\u201e\u201f\u00ab\u00bb\u275d\u275e\u301d\u301e\u301f\u300a-\u300f'
+_SINGLE = "\u2018\u2019\u201a\u201b\u2039\u203a"
+
+# Any mark ends what another has begun, as languages disagree on which is which, and what is never
+# ended goes to the end. A mark behind a digit is one of inches, an apostrophe within a word ends
+# nothing, and one that begins a word begins a quotation only if that is ended.
 _QUOTATION = re.compile(
-    r"\"(?P<straight>[^\"]*)\""
-    r"|[\u201c\u201f](?P<english>[^\u201c\u201d\"]*)(?:[\u201d\"]|\Z)"
-    r"|\u201e(?P<german>[^\u201c\u201d\"]*)(?:[\u201c\u201d\"]|\Z)"
-    r"|\u00ab(?P<french>[^\u00ab\u00bb]*)(?:\u00bb|\Z)"
-    r"|\u00bb(?P<danish>[^\u00ab\u00bb]*)\u00ab"
-    r"|\u201d(?P<swedish>[^\u201d]*)\u201d"
-    r"|[\u2018\u201b](?P<single>(?:[^\u2018\u2019]|\u2019(?=\w))*)(?:\u2019|\Z)"
-    r"|\u201a(?P<low>[^\u2018\u2019\u201a]*)[\u2018\u2019]"
-    r"|\u2039(?P<small>[^\u2039\u203a]*)\u203a"
-    r"|\u300c(?P<japanese>[^\u300c\u300d]*)\u300d"
-    r"|(?<!\w)'(?=\w)(?P<plain>(?:[^']|'(?=\w))*)'(?!\w)"
+    rf"(?<!\d)[{_DOUBLE}](?P<double>[^{_DOUBLE}]*)(?:[{_DOUBLE}]|\Z)"
+    rf"|[\u2018\u201a\u201b\u2039\u203a](?P<single>(?:[^{_SINGLE}]|\u2019(?=\w))*)(?:[{_SINGLE}]|\Z)"
+    r"|`{1,2}(?P<grave>(?:[^`']|'(?=\w))*)(?:`{1,2}|'{1,2}|\Z)"
+    r"|(?<!\w)['\u2019](?=\w)(?P<plain>(?:[^'\u2019]|['\u2019](?=\w))*)['\u2019](?!\w)"
 )
 
 # A writer's stops and commas are often set within the quotation marks.

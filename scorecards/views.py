@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -11,11 +12,9 @@ from typing import Any, NamedTuple
 from scorecards.queries import Json, Review, Scorecard, Summary
 from scorecards.result import reviewed
 
-# Characters with which a cell begins that spreadsheets take for a formula; the full-width ones are
-# folded to them by some.
-FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-CONTROLS = ("\t", "\r", "\n")
-
+# Where what follows may be taken for a formula: at the beginning of a cell, and behind what sets
+# cells apart for a spreadsheet of another language. Full-width signs are taken for the others.
+_FORMULA = re.compile(r"^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 _quoted = json.encoder.encode_basestring
 
@@ -135,10 +134,9 @@ def _row_json(row: Row) -> str:
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401  # whatever a row holds
-    """Return the value as a cell that no spreadsheet takes for a formula."""
+    """Return the value as a cell that no spreadsheet takes for a formula, whole or in part."""
     if isinstance(value, str):
-        is_formula = value.startswith(CONTROLS) or value.lstrip().startswith(FORMULA)
-        return f"'{value}" if is_formula else value
+        return _FORMULA.sub("'", value)
     return str(value).lower() if isinstance(value, bool) else value
 
 

@@ -88,6 +88,16 @@ def test_tokens_are_limited_under_each_access_key(counted: MakeApi, ana: Applica
     assert issue(Applicant(f"{ana.access_key}-2")).status == 200
 
 
+@pytest.mark.parametrize("path", ["/score_interview", "/draft_rubric"])
+def test_what_costs_calls_to_rate_is_limited_under_each_access_key(
+    counted: MakeApi, ana: Applicant, path: str
+) -> None:
+    api = counted(limit_scores="2/minute")
+    assert [api.post(path, ana.fields).status for _ in range(2)] == [404, 404]
+    assert_limited(api.post(path, ana.fields), 2, "scorecards or drafts under this access key")
+    assert api.post(path, Applicant(f"{ana.access_key}-2").fields).status == 404
+
+
 def test_wrong_keys_are_limited_by_address_and_right_ones_never(counted: MakeApi) -> None:
     api = counted(limit_wrong_keys="2/minute", api_keys=(hash_of(KEY),), trusted_proxies=1)
     site = f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}"

@@ -141,9 +141,7 @@ def test_the_comparison_is_exported_as_csv(api: Api, database: Database) -> None
         "+1",
         "-1",
         "@SUM(A1)",
-        "\t=1",
-        "\r=1",
-        "\n=1",
+        "\tAna",
         "  =1",
         "＝1",
         "＋1",
@@ -155,6 +153,23 @@ def test_no_cell_of_the_csv_is_a_formula(api: Api, database: Database, name: str
     start(database, ANA.named(name))
     (row,) = table(api)
     assert row["name"] == f"'{name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("Ana;=1+1", "Ana;'=1+1"),
+        ("Ana;\t@x;+1", "Ana;'\t'@x;'+1"),
+        ("Ana\r\n =1", "Ana\r'\n' =1"),
+        ("\t=1", "'\t'=1"),
+    ],
+)
+def test_no_part_of_a_cell_is_a_formula_where_other_signs_set_cells_apart(
+    api: Api, database: Database, name: str, cell: str
+) -> None:
+    start(database, ANA.named(name))
+    (row,) = table(api)
+    assert row["name"] == cell
 
 
 @pytest.mark.parametrize(

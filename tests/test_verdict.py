@@ -106,12 +106,39 @@ def test_what_a_rationale_quotes_truly_stays(kept: str) -> None:
         "'I can't save forty lives'",
         '"I read the chart ... aloud"',
         "“I don’t guess … the chart aloud”",
+        '"I saved forty lives',
+        "＂I saved forty lives＂",
+        "``I saved forty lives''",
+        "`I saved forty lives`",
+        "«I saved forty lives",
+        "»I saved forty lives»",
+        "”I saved forty lives“",
+        "’I saved forty lives’",
+        "‹I saved forty lives",
+        "『I saved forty lives』",
+        "《I saved forty lives》",
+        "〝I saved forty lives〞",
+        "❝I saved forty lives❞",
     ],
 )
 def test_what_a_rationale_quotes_though_nobody_said_it_is_removed(quotation: str) -> None:
     rationale = f"They said “I read the chart aloud” and {quotation}"
     expected = f"They said “I read the chart aloud” and {REMOVED}"
     assert judged_run(4, TRUE, rationale=rationale).rationale == expected
+
+
+@pytest.mark.parametrize(
+    "rationale",
+    [
+        'A 24" chart, and "I saved forty lives" at night.',
+        "They said “I saved forty lives “each” night”.",
+        "They said «I saved forty lives «each» night».",
+    ],
+)
+def test_a_stray_or_nested_mark_does_not_save_an_invention(rationale: str) -> None:
+    shown = judged_run(4, TRUE, rationale=rationale).rationale
+    assert REMOVED in shown
+    assert "forty lives" not in shown
 
 
 def test_the_median_of_the_runs_is_the_score() -> None:
