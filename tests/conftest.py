@@ -11,6 +11,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,18 @@ def make_api(config: Config) -> Iterator[Callable[..., Api]]:
 @pytest.fixture
 def api(make_api: Callable[..., Api]) -> Api:
     return make_api()
+
+
+@pytest.fixture
+def target(config: Config) -> Iterator[Config]:
+    """The same settings with an empty PostgreSQL database, to import into."""
+    with fresh_schema(server_url()) as url:
+        yield replace(config, database_url=url)
+
+
+@pytest.fixture
+def on_target(target: Config, make_api: Callable[..., Api]) -> Callable[..., Api]:
+    return lambda **settings: make_api(database_url=target.database_url, **settings)
 
 
 @pytest.fixture

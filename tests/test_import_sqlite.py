@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ import pytest
 from access.api_keys import hash_of
 from api import ANA, PROMPT, Api, Applicant
 from app import create_app
-from commands.import_sqlite import Imported, ImportingError, import_file
+from commands.import_sqlite import Imported, import_file
+from commands.importing.errors import ImportingError
 from config import Config
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
-from postgresql import server_url
-from schemas import fresh_schema
 from server import run_command
 from storage.postgres.schema import IMPORT_LOCK
 from test_sqlite_schema import OLD_TABLE
@@ -27,18 +25,6 @@ from web.service import service
 
 KEYED: dict[str, Any] = {"api_keys": (hash_of("key"),), "secret_key": ("s" * 32,)}
 LONG = Applicant("😀" * 320, "Ana 😀" + "ä" * 300, "😀" * 320)
-
-
-@pytest.fixture
-def target(config: Config) -> Iterator[Config]:
-    """The same settings with an empty PostgreSQL database."""
-    with fresh_schema(server_url()) as url:
-        yield replace(config, database_url=url)
-
-
-@pytest.fixture
-def on_target(target: Config, make_api: Callable[..., Api]) -> Callable[..., Api]:
-    return lambda **settings: make_api(database_url=target.database_url, **settings)
 
 
 def everything(api: Api, *applicants: Applicant) -> list[Any]:
