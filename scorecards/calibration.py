@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from db import InterviewKey
 from scorecards.agreement import Agreement, Reference, Retest, agreement, retest
 from scorecards.asking import rating_of
+from scorecards.evidence import Said
 from scorecards.rated_interviews import RatedInterview
 from scorecards.rating import Answered, Rater, RunKey, RunRecord
-from scorecards.scorecard import CriterionState, Flag, JudgedRun, Rejection
+from scorecards.scorecard import CriterionState, JudgedRun, Rejection
 from scorecards.suspicion import flags_of
 from scorecards.verdict import judged, result_of
 
@@ -97,11 +98,12 @@ def rate(
         lambda _key, _record: None,
         is_wanted,
     )
+    said = Said(interview.transcript, flags)
     return [
         _observation(
             interview,
             criterion,
-            flags,
+            said,
             {key: record for key, record in records.items() if key.criterion_id == criterion["id"]},
         )
         for criterion in interview.rubric["criteria"]
@@ -111,13 +113,13 @@ def rate(
 def _observation(
     interview: RatedInterview,
     criterion: Mapping[str, Any],
-    flags: tuple[Flag, ...],
+    said: Said,
     records: Mapping[RunKey, RunRecord],
 ) -> Observation:
     runs: dict[bool, list[JudgedRun]] = {False: [], True: []}
     for key, record in sorted(records.items()):
         rating = rating_of(record["answer"], record["placeholders"])
-        runs[key.is_masked].append(judged(rating, criterion["id"], interview.transcript, flags))
+        runs[key.is_masked].append(judged(rating, criterion["id"], said))
     result = result_of(criterion["id"], criterion["title"], runs[False], runs[True])
     judged_runs = [*runs[False], *runs[True]]
     return Observation(

@@ -8,6 +8,7 @@ from itertools import chain
 
 from interviews.history import TranscriptMessage
 from scorecards.asking import rating_of
+from scorecards.evidence import Said
 from scorecards.queries import Counting, Json, Review
 from scorecards.rating import RunKey, RunRecord
 from scorecards.scorecard import CriterionResult, JudgedRun
@@ -20,12 +21,11 @@ def computed(
 ) -> Json:
     """Return the result of the runs, as it is stored: criteria, flags and rejected evidence."""
     flags = flags_of(transcript)
+    said = Said(transcript, flags)
     by_criterion: dict[tuple[str, bool], list[JudgedRun]] = {}
     for (criterion, is_masked, _), run in sorted(runs.items()):
         rating = rating_of(run["answer"], run["placeholders"])
-        by_criterion.setdefault((criterion, is_masked), []).append(
-            judged(rating, criterion, transcript, flags)
-        )
+        by_criterion.setdefault((criterion, is_masked), []).append(judged(rating, criterion, said))
     criteria = [
         result_of(
             criterion["id"],

@@ -5,13 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from statistics import median_low
 
-from interviews.history import TranscriptMessage
 from scorecards.evidence import SHORTEST, Said
 from scorecards.scorecard import (
     CriterionResult,
     CriterionState,
     Evidence,
-    Flag,
     JudgedRun,
     Rating,
 )
@@ -38,18 +36,12 @@ _QUOTATION = re.compile(
 _EDGES = " \t\r\n.,;:!?\u2026"
 
 
-def judged(
-    rating: Rating,
-    criterion: str,
-    transcript: Sequence[TranscriptMessage],
-    flags: Sequence[Flag],
-) -> JudgedRun:
+def judged(rating: Rating, criterion: str, said: Said) -> JudgedRun:
     """Verify the model's answer about a criterion.
 
     A score without one verified quote does not count, a low one neither, and what was written to
     explain it is left out.
     """
-    said = Said(transcript, flags)
     evidence, rejected = said.verify(criterion, rating.evidence)
     if rating.score is not None and not evidence:
         return JudgedRun(None, "", (), rejected)
