@@ -11,7 +11,7 @@ help:
 	@echo "make run      serve on http://127.0.0.1:5000/; without an OPENAI_API_KEY, as a rehearsal"
 	@echo "make key      make an API key, and its hash for API_KEYS"
 	@echo "make migrate  bring the database of DATABASE_URL up to date, as every start does"
-	@echo "make import   copy the interviews of a SQLite file into PostgreSQL: make import FILE=..."
+	@echo "make import   copy an SQLite file into PostgreSQL: make import FILE=..."
 	@echo "make backup   copy the database, while the service runs, into backups/"
 	@echo "make test     run the tests"
 	@echo "make check    check format, lint and types"

@@ -12,6 +12,7 @@ from app import create_app
 from config import Config
 from server import Gunicorn
 from web.browser_headers import RESPONSE_HEADERS
+from web.service import service
 
 ORIGIN = "https://app.example.com"
 KEYED = {"api_keys": (hash_of("key"),), "secret_key": ("s" * 32,)}
@@ -40,6 +41,19 @@ def test_a_page_of_a_named_origin_may_call(make_api: MakeApi) -> None:
     allowed = answer.headers["Access-Control-Allow-Headers"].lower()
     assert {"authorization", "content-type", "idempotency-key"} <= set(allowed.split(", "))
     assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_a_page_may_use_every_method_that_an_endpoint_has(
+    make_api: MakeApi, config: Config
+) -> None:
+    app = create_app(config)
+    methods = {method for rule in app.url_map.iter_rules() for method in rule.methods or ()}
+    service(app).close()
+    assert "PUT" in methods
+    api = make_api(cors_origins=(ORIGIN,))
+    for method in methods - {"HEAD", "OPTIONS"}:
+        allowed = preflight(api, method=method).headers["Access-Control-Allow-Methods"]
+        assert method in allowed.split(", ")
 
 
 @pytest.mark.parametrize(

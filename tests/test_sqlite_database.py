@@ -1,6 +1,7 @@
 """SQLite: durable commits, cheap queries, bounded waits, and recovery from failures."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from db import InterviewKey, Messages, open_database
 from openai_api.rehearsal import SCRIPT
 from storage.errors import DatabaseUnavailable
 from storage.sqlite import connections
-from storage.sqlite.connections import connect, wal_is_safe
+from storage.sqlite.connections import CACHED_STATEMENTS, connect, wal_is_safe
 from storage.sqlite.database import MAX_READERS, SqliteDatabase, path_of
 from storage.sqlite.driver import sqlite3
 
@@ -51,6 +52,18 @@ def database(config: Config) -> SqliteDatabase:
 )
 def test_wal_is_used_only_where_it_cannot_corrupt(version: tuple[int, ...], is_safe: bool) -> None:
     assert wal_is_safe(version) == is_safe
+
+
+def test_a_connection_keeps_every_statement_that_the_service_has() -> None:
+    modules = [*APP_FOLDER.glob("*/queries.py"), APP_FOLDER / "background" / "jobs.py"]
+    written = [
+        statement
+        for module in modules
+        for statement in re.findall(r'"(?:SELECT|INSERT|UPDATE|DELETE) ', module.read_text())
+    ]
+    assert len(modules) > 2
+    # Some begin and end transactions, and a few change a connection's patience.
+    assert len(written) + 20 < CACHED_STATEMENTS
 
 
 @pytest.mark.parametrize(("is_safe", "journal"), [(True, "wal"), (False, "truncate")])

@@ -79,9 +79,12 @@ OLD_IDS = """
         AND without.name = incoming.name AND without.email = incoming.email
     )
 """
-# No lower than any id of the database, those that are about to be stored included.
+# No lower than any id of the database, nor any that is about to be stored.
 BEFORE = """
-    SELECT GREATEST(nextval('messages_id_seq'), (SELECT MAX(new_id) FROM incoming WHERE is_new))
+    SELECT GREATEST(
+        nextval('messages_id_seq'), (SELECT MAX(id) FROM messages),
+        (SELECT MAX(new_id) FROM incoming WHERE is_new)
+    )
 """
 # Greater than all others, in the file's order, so that an interview's ids ascend.
 NEW_IDS = """

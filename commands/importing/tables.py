@@ -212,8 +212,11 @@ TABLES = (
     ),
 )
 
-# A job that a process was working on begins anew, as if that process had put it back.
-PUT_BACK = "UPDATE incoming_jobs SET lease = NULL, attempts = attempts - 1 WHERE lease IS NOT NULL"
+# A job that a process was working on is due at once, as if that process had put it back.
+PUT_BACK = """
+    UPDATE incoming_jobs SET lease = NULL, attempts = attempts - 1,
+    due_at = EXTRACT(EPOCH FROM clock_timestamp()) WHERE lease IS NOT NULL
+"""
 
 # Interviews whose messages are not all what they were: no scorecard of the file fits them.
 CHANGED = """

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 CACHE_KILOBYTES = 256
 
 # Compiled statements that a connection keeps: more than the service has.
-CACHED_STATEMENTS = 32
+CACHED_STATEMENTS = 128
 
 # Errors after which a connection is as good as before.
 PASSING_ERRORS = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED")
