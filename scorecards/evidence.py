@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from interviews.history import TranscriptMessage
-from scorecards.folding import Folded, fold, widened
+from scorecards.folding import Folded, fold, widened, with_whole_words
 from scorecards.scorecard import Claim, Evidence, Flag, RejectedEvidence, Rejection
 from scorecards.suspicion import masked
 
@@ -74,7 +74,7 @@ class Said:
         place = turn.place_of(quote) if turn else None
         if not turn or not place:
             return self._why_not(quote, turn)
-        start, end = place
+        start, end = with_whole_words(turn.content, *place)
         if turn.is_flagged(start, end):
             return "instruction"
         if end - start < SHORTEST:

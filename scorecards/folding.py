@@ -74,6 +74,8 @@ _QUOTATION_MARKS = (
     + "\u2032\u2033\u2034\u2035\u2036\u2037\u2057\u275b\u275c\u275d\u275e\u2e42"
     + "\u300c\u300d\u300e\u300f\u301d\u301e\u301f"
 )
+_JOINING = "'\u2019-\u2010\u2011"
+
 _SIGNS = str.maketrans(
     {
         **dict.fromkeys(_DASHES, "-"),
@@ -166,6 +168,42 @@ class Folded:
 def widened(text: str, start: int, end: int) -> tuple[int, int]:
     """Return the part of the text, widened where it cuts what a reader takes for one character."""
     return _cluster_at(text, start).start(), max(end, _end_of(_cluster_at(text, end - 1)))
+
+
+def with_whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the part of the text, widened where it cuts a word or a number in two."""
+    while start > 0 and _is_within_word(text, start):
+        start -= 1
+    while end < len(text) and _is_within_word(text, end):
+        end += 1
+    return widened(text, start, end)
+
+
+def _is_within_word(text: str, position: int) -> bool:
+    """Return whether a word, such as "can't" or "non-compliant", goes on at the position."""
+    last, following = position - 1, position
+    if text[following] in _JOINING:
+        following += 1
+    elif text[last] in _JOINING:
+        last -= 1
+    return (
+        last >= 0
+        and following < len(text)
+        and _is_of_word(text[last])
+        and _is_of_word(text[following])
+    )
+
+
+def _is_of_word(character: str) -> bool:
+    """Return whether the character is part of a word of a script that sets words apart.
+
+    Those scripts have capitals, nearly all; without white space, a word would be a whole sentence.
+    """
+    return (
+        character.lower() != character.upper()
+        or character.isdigit()
+        or unicodedata.category(character) == "Mn"
+    )
 
 
 def _cluster_at(text: str, position: int) -> re.Match[str]:

@@ -106,12 +106,39 @@ def test_what_a_model_changes_is_folded_and_the_stored_text_shown(
 @pytest.mark.parametrize(
     ("quote", "content", "shown"),
     [
+        ("able to lead a team", "I was unable to lead a team.", "unable to lead a team"),
+        ("ABLE to lead a team", "I was unable to lead a team.", "unable to lead a team"),
+        ("50 patients on my ward", "I had 150 patients on my ward", "150 patients on my ward"),
+        ("I told them that I can", "I told them that I can’t go.", "I told them that I can’t"),
+        (
+            "compliant with the rules",
+            "non-compliant with the rules",
+            "non-compliant with the rules",
+        ),
+        ("wir haben den Dienst", "Wir haben den Dienstplan.", "Wir haben den Dienstplan"),
+        ("I said ‘no way to do it", "I said ‘no way to do it’.", "I said ‘no way to do it"),
+        (
+            "在医院工作了五年并且带领一个",
+            "我在医院工作了五年并且带领一个团队",
+            "在医院工作了五年并且带领一个",
+        ),
+    ],
+)
+def test_a_quote_that_cuts_a_word_is_shown_with_the_whole_word(
+    quote: str, content: str, shown: str
+) -> None:
+    assert quoted(quote, content) == shown
+
+
+@pytest.mark.parametrize(
+    ("quote", "content", "shown"),
+    [
         ("we sat in the cafe", "we sat in the cafe\u0301.", "we sat in the cafe\u0301"),
-        ("\u0301 we sat in there", "cafe\u0301 we sat in there", "e\u0301 we sat in there"),
+        ("\u0301 we sat in there", "cafe\u0301 we sat in there", "cafe\u0301 we sat in there"),
         ("a good team 👍", "a good team 👍🏽!", "a good team 👍🏽"),
         ("my family is 👨", "my family is 👨\u200d👩\u200d👧.", "my family is 👨\u200d👩\u200d👧"),
         ("\U0001f1ea is where I live", "🇩🇪 is where I live", "🇩🇪 is where I live"),
-        ("icient office work", "eﬃcient office work", "ﬃcient office work"),
+        ("icient office work", "eﬃcient office work", "eﬃcient office work"),
     ],
 )
 def test_a_quote_that_cuts_a_character_in_half_is_widened(
