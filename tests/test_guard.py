@@ -47,7 +47,7 @@ PUBLIC, RECRUITERS, INTERVIEW = Policy.EVERYBODY, Policy.KEY, Policy.KEY_OR_OWN_
 
 # A row for each route: to whom it is open.
 ROUTES = {
-    "POST /start_interview": RECRUITERS,
+    "POST /start_interview": INTERVIEW,
     "POST /reply": INTERVIEW,
     "GET /get_messages/{access_key}/{name}/{email}": INTERVIEW,
     "GET /interview_status/{access_key}/{name}/{email}": INTERVIEW,
@@ -55,6 +55,11 @@ ROUTES = {
     "GET /finished_interviews/{access_key}": RECRUITERS,
     "POST /applicant_token": RECRUITERS,
     "POST /revoke_applicant_token": RECRUITERS,
+    "POST /invitations": RECRUITERS,
+    "POST /revoke_invitation": RECRUITERS,
+    "POST /open_invitation": PUBLIC,
+    "GET /interview": PUBLIC,
+    "GET /static/{version}/{name}": PUBLIC,
     "GET /metrics": RECRUITERS,
     "GET /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
@@ -148,9 +153,15 @@ def credential(api: Api, kind: str) -> dict[str, str]:
 
 def expected(route: str, kind: str) -> int:
     if ROUTES[route] == PUBLIC or kind in KEYS:
-        # Ana's interview is started already.
-        return 400 if route == "POST /start_interview" else 200
+        return {
+            "POST /start_interview": 400,  # Ana's interview is started already
+            "POST /invitations": 404,  # there is no position
+            "POST /revoke_invitation": 404,
+            "POST /open_invitation": 400,  # without a secret
+        }.get(route, 200)
     if kind in TOKENS:
+        if route == "POST /start_interview":
+            return 403  # with a prompt
         return 200 if ROUTES[route] == INTERVIEW else 403
     return 403 if kind == OTHERS_TOKEN else 401
 
@@ -167,6 +178,7 @@ def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
         "{access_key}/{name}/{email}": ANA.path,
         "{access_key}": ANA.access_key,
         "{asset}": "start.js",
+        "{version}/{name}": "any/style.css",
     }
     for end, value in ends.items():
         path = path.replace(end, value)
@@ -208,7 +220,9 @@ class Unread(io.RawIOBase):
 
 
 @pytest.mark.parametrize("kind", ["none", "wrong key", "expired", "tampered", "revoked"])
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith("POST")])
+@pytest.mark.parametrize(
+    "route", [route for route, to in ROUTES.items() if route.startswith("POST") and to != PUBLIC]
+)
 def test_no_body_is_read_before_the_credential_is_checked(
     keyed: Api, route: str, kind: str
 ) -> None:

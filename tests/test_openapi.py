@@ -32,6 +32,9 @@ BODIES = {
     "/reply": {**ANA.fields, "message": "Hello"},
     "/applicant_token": ANA.fields,
     "/revoke_applicant_token": ANA.fields,
+    "/invitations": ANA.fields,
+    "/revoke_invitation": ANA.fields,
+    "/open_invitation": {"secret": "unknown"},
 }
 NEED_AN_INTERVIEW = ("/reply", "/get_messages/{access_key}/{name}/{email}")
 
@@ -187,7 +190,7 @@ def test_a_path_that_is_too_long_is_answered_in_json(make_server: Callable[..., 
 
 
 def test_every_route_and_method_is_described_and_every_one_described_exists(config: Config) -> None:
-    app = create_app(replace(config, metrics=True))
+    app = create_app(replace(config, metrics=True, pages=False))
     assert routes(app) == {(method, path) for method, path, _ in operations()}
     methods = {key for item in DOCUMENT["paths"].values() for key in item}
     assert methods == {*METHODS, "parameters"}
@@ -217,15 +220,16 @@ def test_its_file_has_the_defaults(config: Config) -> None:
 
 
 def test_every_field_of_a_body_has_its_limits() -> None:
-    for name in ("Start", "Reply", "Interview", "TokenRequest"):
+    for name in ("Start", "Reply", "Interview", "TokenRequest", "InvitationRequest", "Secret"):
         schema = DOCUMENT["components"]["schemas"][name]
         for field in schema["properties"].values():
             limits = resolved(field).keys()
-            assert {"maxLength", "minLength", "pattern"} <= limits or "maximum" in limits
+            bounded = {"maximum", "maxProperties"} & limits
+            assert {"maxLength", "minLength", "pattern"} <= limits or bounded
 
 
 def test_every_example_of_a_body_is_one() -> None:
-    for name in ("Start", "Reply", "Interview", "TokenRequest"):
+    for name in ("Start", "Reply", "Interview", "TokenRequest", "InvitationRequest", "Secret"):
         schema = DOCUMENT["components"]["schemas"][name]
         jsonschema_rs.validator_for({**DOCUMENT, "allOf": [schema]}).validate(schema["example"])
 
