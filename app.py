@@ -33,6 +33,7 @@ from monitoring.logs import register_request_log, set_up_logging
 from monitoring.metrics import register_metrics
 from pages.page import pages
 from pages.room import room
+from positions.endpoints import positions
 from web.bodies import Json
 from web.browser_headers import register_browsers
 from web.error_handlers import register_error_handlers
@@ -70,16 +71,18 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.converters["anything"] = AnythingConverter
     database = open_database(config)
-    interviews = Interviews(database, LLM(config), config)
+    llm = LLM(config)
+    interviews = Interviews(database, llm, config)
     tokens = ApplicantTokens(config.secret_key if config.api_keys else (), database)
     limits = RateLimits(config)
-    register_service(app, Service(config, database, interviews, tokens, limits))
+    register_service(app, Service(config, database, llm, interviews, tokens, limits))
     register_error_handlers(app)
     register_request_log(app)
     register_browsers(app, config)
     register_access(app, Access(config, tokens, limits))
     app.register_blueprint(api)
     app.register_blueprint(invitations)
+    app.register_blueprint(positions)
     app.register_blueprint(health)
     app.register_blueprint(openapi)
     if config.pages:

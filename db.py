@@ -9,11 +9,13 @@ from storage.database import Database as Database
 from storage.database import Session as Session
 from storage.errors import DatabaseUnavailable as DatabaseUnavailable
 from storage.queries import Messages as Messages
+from storage.queries import PositionTerms as PositionTerms
 from storage.queries import TokenRevocations as TokenRevocations
 from storage.rows import Applicant as Applicant
 from storage.rows import InterviewKey as InterviewKey
 from storage.rows import Message as Message
 from storage.rows import Role as Role
+from storage.rows import Terms as Terms
 from storage.rows import position_digest as position_digest
 from storage.sqlite.database import open_sqlite
 

@@ -9,6 +9,18 @@ class AlreadyStarted(Invalid):
     sentence = "Interview already started or exists for this user"
 
 
+class NoPrompt(Invalid):
+    """A start without a prompt, under an access key that has no position."""
+
+    sentence = "incomplete params"
+
+
+class PositionClosed(Conflict):
+    """A start under the access key of a position that takes no further applicants."""
+
+    sentence = "The position is closed. No interview can be started."
+
+
 class NotStarted(NotFound):
     """A reply to an interview that nobody has started."""
 

@@ -16,16 +16,26 @@ own, so that the answer is stored even if the client has gone. Once a turn has e
 emitted is what is stored.
 """
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, NamedTuple
 
 from config import Config
-from db import Applicant, Database, InterviewKey, Message, Messages
-from interviews.errors import AlreadyStarted, Finished, NotStarted, TranscriptFull
+from db import Applicant, Database, InterviewKey, Message, Messages, PositionTerms, Session
+from interviews.errors import (
+    AlreadyStarted,
+    Finished,
+    NoPrompt,
+    NotStarted,
+    PositionClosed,
+    TranscriptFull,
+)
 from interviews.history import (
     TranscriptMessage,
     answer_to,
     conversation,
     is_finished,
+    is_over_time,
     is_started,
     said_again,
     transcript,
@@ -38,29 +48,57 @@ from llm import LLM
 
 Status = Literal["uninitiated", "started", "finished"]
 
+WhenFinished = Callable[[Session, InterviewKey], None]
+"""Takes an interview that has just been finished, in the transaction that stores its last message.
+
+What it stores is stored with that message, or neither is. Others wait for it: it asks no model.
+"""
+
+# Follows the applicant's last message where that came after the position's time limit.
+TIME_IS_UP = (
+    "The time for this interview is up. The applicant's message above is the last one; they cannot"
+    " answer any more. Ask no further question. Respond to the message in one or two sentences, say"
+    " that the time is up, and end with exactly these words: {closing_phrase}"
+)
+
 
 class Interviews:
     """All interviews: the applicants' turns, and what recruiters ask about them."""
 
-    def __init__(self, database: Database, llm: LLM, config: Config) -> None:
+    def __init__(
+        self,
+        database: Database,
+        llm: LLM,
+        config: Config,
+        when_finished: Sequence[WhenFinished] = (),
+    ) -> None:
         self._database = database
         self._llm = llm
         self._config = config
+        self._when_finished = when_finished
         self._turns = Turns(config)
 
     def start(
         self,
         interview: InterviewKey,
-        prompt: str,
+        prompt: str | None = None,
         idempotency_key: str | None = None,
         *,
         streamed: bool = False,
     ) -> Pieces:
         """Start the interview and return the interviewer's opening.
 
+        Args:
+            interview: The interview.
+            prompt: What the model is told; None for the prompt of the access key's position.
+            idempotency_key: The request's key, if it has one.
+            streamed: Whether the pieces are returned as they come.
+
         Raises:
             AlreadyStarted: It is started, and not by a request with this key.
             KeyReused: The key came with another request before.
+            PositionClosed: The access key's position takes no further applicants.
+            NoPrompt: There is no prompt, as the access key has no position.
             LLMError: The model did not answer; nothing is stored.
             Overloaded: Too many turns are under way in this process; nothing is stored.
             Superseded: Another opening was stored than the one that was emitted.
@@ -72,18 +110,23 @@ class Interviews:
             return opening
 
     def _opening(
-        self, turn: Turn, interview: InterviewKey, prompt: str, idempotency_key: str | None
+        self, turn: Turn, interview: InterviewKey, prompt: str | None, idempotency_key: str | None
     ) -> Pieces:
         """Return the opening that this request has stored, now or before."""
+        # A start without a prompt is the same request whatever the position's prompt is by then. No
+        # prompt is empty.
+        request = fingerprint("start", prompt or "")
         while True:
             with self._database.reading() as session:
-                opening = _opening_by_key(Messages(session), interview, prompt, idempotency_key)
-            if opening is not None:
-                return opening
+                opening = _opening_by_key(Messages(session), interview, request, idempotency_key)
+                if opening is not None:
+                    return opening
+                own_prompt = _prompt_of(PositionTerms(session), interview.access_key, prompt)
             opening, is_own = yield from turn.share(
-                (interview, prompt, idempotency_key),
-                lambda emit: self._ask_for_opening(
-                    interview, prompt, idempotency_key, turn.deadline, emit
+                (interview, request, idempotency_key),
+                partial(
+                    self._ask_for_opening,
+                    *(interview, own_prompt, request, idempotency_key, turn.deadline),
                 ),
                 emits=True,
                 # Without a key only one of several equal starts succeeds; the others must not
@@ -97,6 +140,7 @@ class Interviews:
         self,
         interview: InterviewKey,
         prompt: str,
+        request: str,
         idempotency_key: str | None,
         deadline: float,
         emit: Emit | None,
@@ -112,10 +156,12 @@ class Interviews:
             # never began, or empty messages before what the applicant wrote.
             prompt_place, opening_place = (*stored[:2], None, None)[:2]
             prompt_id = _put(messages, interview, prompt_place, prompt)
-            _put(messages, interview, opening_place, opening, self._is_closing(opening))
+            closes = self._is_closing(opening)
+            _put(messages, interview, opening_place, opening, closes)
             if idempotency_key is not None:
-                request = fingerprint("start", prompt)
                 messages.remember_key(interview, idempotency_key, request, prompt_id)
+            if closes:
+                self._tell_finished(session, interview)
         return opening
 
     def reply(
@@ -139,37 +185,36 @@ class Interviews:
 
         """
         with self._turns.begin(streamed=streamed) as turn:
-            history, message, is_new = self._take(interview, text, idempotency_key)
-            answer = yield from self._answer(turn, interview, history, message, is_new=is_new)
+            taken = self._take(interview, text, idempotency_key)
+            answer = yield from self._answer(turn, interview, taken)
             yield from turn.rest_of(answer)
             return answer
 
-    def _take(
-        self, interview: InterviewKey, text: str, idempotency_key: str | None
-    ) -> tuple[list[Message], Message, bool]:
-        """Store the applicant's message, unless it is stored already.
-
-        Return the history with it, the message, and whether it was stored now.
-        """
+    def _take(self, interview: InterviewKey, text: str, idempotency_key: str | None) -> "_Taken":
+        """Store the applicant's message, unless it is stored already."""
         request = fingerprint("reply", text)
         with self._database.transaction(interview) as session:
             messages = Messages(session)
+            time_limit = PositionTerms(session).time_limit(interview.access_key)
             history, known = recall(messages, interview, idempotency_key, request)
+            seconds = time_limit()
             if known is not None:
-                return history, next(message for message in history if message.id == known), False
+                message = next(message for message in history if message.id == known)
+                return _Taken(history, message, seconds, is_new=False)
             if not is_started(history):
                 raise NotStarted
             if is_finished(history):
                 raise Finished
-            message = said_again(history, text)
-            is_new = message is None
-            if message is None:
+            repeated = said_again(history, text)
+            if repeated is not None:
+                message = repeated
+            else:
                 self._refuse_too_long(history, text)
                 message = messages.add(interview, "user", text)
                 history.append(message)
             if idempotency_key is not None:
                 messages.remember_key(interview, idempotency_key, request, message.id)
-        return history, message, is_new
+        return _Taken(history, message, seconds, is_new=repeated is None)
 
     def _refuse_too_long(self, history: list[Message], text: str) -> None:
         length = sum(len(message.content) for message in history) + len(text)
@@ -178,23 +223,16 @@ class Interviews:
                 f"The interview would exceed {self._config.max_transcript_chars} characters."
             )
 
-    def _answer(
-        self,
-        turn: Turn,
-        interview: InterviewKey,
-        history: list[Message],
-        message: Message,
-        *,
-        is_new: bool,
-    ) -> Pieces:
+    def _answer(self, turn: Turn, interview: InterviewKey, taken: "_Taken") -> Pieces:
         """Return the interviewer's answer to the applicant's message, whoever has stored it."""
+        history, message, time_limit, is_new = taken
         answer = answer_to(message, history)
         if answer is not None:
             return answer
         # Threads with the same history ask the model the same question.
         answer, _ = yield from turn.share(
             (interview, history[-1]),
-            lambda emit: self._ask_for_answer(interview, history, turn.deadline, emit),
+            lambda emit: self._ask_for_answer(interview, history, time_limit, turn.deadline, emit),
             # Another process may be about to answer a message that was open before: its answer is
             # emitted once it is stored, and no piece of this call before.
             emits=is_new,
@@ -203,19 +241,38 @@ class Interviews:
             return answer
         with self._database.reading() as session:
             newer = Messages(session).of(interview)
-        return (yield from self._answer(turn, interview, newer, message, is_new=False))
+        return (
+            yield from self._answer(turn, interview, taken._replace(history=newer, is_new=False))
+        )
 
     def _ask_for_answer(
-        self, interview: InterviewKey, history: list[Message], deadline: float, emit: Emit | None
+        self,
+        interview: InterviewKey,
+        history: list[Message],
+        time_limit: int | None,
+        deadline: float,
+        emit: Emit | None,
     ) -> str | None:
         """Ask for the answer to the open message and store it; None if the history has changed."""
-        answer = self._llm.answer(conversation(history), deadline, emit)
+        asked = conversation(history)
+        is_last = is_over_time(history, time_limit)
+        if is_last:
+            time_is_up = TIME_IS_UP.format(closing_phrase=self._config.closing_phrase)
+            asked.append({"role": "system", "content": time_is_up})
+        answer = self._llm.answer(asked, deadline, emit)
         with self._database.transaction(interview) as session:
             messages = Messages(session)
             if messages.newest(interview) != history[-1]:
                 return None
-            messages.append(interview, "system", answer, is_finished=self._is_closing(answer))
+            closes = is_last or self._is_closing(answer)
+            messages.append(interview, "system", answer, is_finished=closes)
+            if closes:
+                self._tell_finished(session, interview)
         return answer
+
+    def _tell_finished(self, session: Session, interview: InterviewKey) -> None:
+        for listener in self._when_finished:
+            listener(session, interview)
 
     def _is_closing(self, content: str) -> bool:
         return self._config.closing_phrase.casefold() in content.casefold()
@@ -227,6 +284,11 @@ class Interviews:
         with self._database.reading() as session:
             history = Messages(session).of(interview)
         return transcript(history if with_prompt else without_prompt(history))
+
+    def has_position(self, access_key: str) -> bool:
+        """Return whether interviews under the access key can be started without a prompt."""
+        with self._database.reading() as session:
+            return PositionTerms(session).of(access_key) is not None
 
     def status(self, interview: InterviewKey) -> Status:
         """Return the interview's status."""
@@ -252,6 +314,16 @@ class Interviews:
         self._llm.close()
 
 
+class _Taken(NamedTuple):
+    """An applicant's message that is stored, and what its answer follows from."""
+
+    history: list[Message]
+    message: Message
+    time_limit: int | None
+    is_new: bool
+    """Whether it was stored now."""
+
+
 def _put(
     messages: Messages,
     interview: InterviewKey,
@@ -269,13 +341,24 @@ def _put(
 
 
 def _opening_by_key(
-    messages: Messages, interview: InterviewKey, prompt: str, idempotency_key: str | None
+    messages: Messages, interview: InterviewKey, request: str, idempotency_key: str | None
 ) -> str | None:
     """Return the opening if this request started the interview before; None if none did."""
-    request = fingerprint("start", prompt)
     history, known = recall(messages, interview, idempotency_key, request)
     if known is not None:
         return history[1].content
     if is_started(history):
         raise AlreadyStarted
     return None
+
+
+def _prompt_of(positions: PositionTerms, access_key: str, prompt: str | None) -> str:
+    """Return the prompt of a start that may begin: its own, or else that of the position."""
+    terms = positions.of(access_key)
+    if terms is not None and not terms.is_open:
+        raise PositionClosed
+    if prompt is not None:
+        return prompt
+    if terms is None:
+        raise NoPrompt
+    return terms.prompt

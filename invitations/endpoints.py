@@ -7,9 +7,9 @@ from flask import Blueprint, request
 
 from access.guard import everybody, key_needed
 from db import InterviewKey
-from invitations.errors import InvitationsOff, InvitationClosed, UnknownInvitation
+from invitations.errors import InvitationClosed, InvitationsOff, UnknownInvitation
 from invitations.inviting import find, invite, revoke
-from invitations.queries import Invitations, PositionRow
+from positions.queries import Positions, StoredPosition
 from web.bodies import Json
 from web.fields import MAX_TOKEN_LIFETIME, interview_of_body, interview_to_invite, secret_of_body
 from web.service import service
@@ -54,7 +54,7 @@ def open_invitation() -> Json:
     try:
         with service().database.reading() as session:
             invitation = find(session, secret)
-            position = Invitations(session).position(invitation.interview.access_key)
+            position = Positions(session).get(invitation.interview.access_key)
     except UnknownInvitation:
         service().limits.count_wrong_invitation(request.remote_addr or "")
         raise
@@ -64,7 +64,7 @@ def open_invitation() -> Json:
     status = service().interviews.status(interview)
     if status == "uninitiated" and not position.is_open:
         raise InvitationClosed
-    plan = position.body.get("plan") or {}
+    plan = position.plan or {}
     return {
         "token": _token(interview, invitation.expires_at),
         "accessKey": interview.access_key,
@@ -73,7 +73,7 @@ def open_invitation() -> Json:
         "status": status,
         "title": position.title,
         "language": plan.get("language"),
-        "questions": len(plan["questions"]) if "questions" in plan else None,
+        "questions": len(plan["questions"]) if plan else None,
         "timeLimit": position.time_limit,
         "expectedMinutes": expected_minutes(position),
         "expires_at": invitation.expires_at,
@@ -93,16 +93,16 @@ def link_of(secret: str) -> str:
     return f"{service().config.public_url or request.host_url.rstrip('/')}/interview#{secret}"
 
 
-def expected_minutes(position: PositionRow) -> int | None:
+def expected_minutes(position: StoredPosition) -> int | None:
     """Return about how long an interview takes; None if nothing says so."""
     if position.time_limit is not None:
         return max(1, round(position.time_limit / 60))
-    questions = (position.body.get("plan") or {}).get("questions")
-    if not questions:
+    if position.plan is None:
         return None
-    follow_ups = sum(question.get("followUps") or 0 for question in questions)
+    questions = position.plan["questions"]
+    follow_ups = sum(question["followUps"] for question in questions)
     minutes = len(questions) * MINUTES_A_QUESTION + follow_ups * MINUTES_A_FOLLOW_UP
-    return max(5, 5 * round(minutes / 5))
+    return max(5, 5 * round(float(minutes) / 5))
 
 
 def _token(interview: InterviewKey, expires_at: str) -> str | None:

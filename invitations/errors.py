@@ -9,12 +9,6 @@ class InvitationsOff(NotFound):
     sentence = "Invitations are off: with API_KEYS, they need the setting SECRET_KEY as well."
 
 
-class NoPosition(NotFound):
-    """An invitation to a position that nobody has put."""
-
-    sentence = "There is no position with this accessKey to invite anybody to."
-
-
 class NotInvited(NotFound):
     """A revocation for an applicant who has no invitation."""
 

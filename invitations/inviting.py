@@ -10,16 +10,17 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from db import Database, InterviewKey, Session, TokenRevocations
+from db import Database, InterviewKey, PositionTerms, Session, TokenRevocations
 from invitations.errors import (
     InvitationExpired,
     InvitationReplaced,
     InvitationRevoked,
-    NoPosition,
     NotInvited,
     UnknownInvitation,
 )
 from invitations.queries import Invitation, Invitations
+from positions.errors import NoPosition
+from positions.queries import lock_of
 
 # Random bytes in a secret.
 SECRET_BYTES = 32
@@ -51,10 +52,10 @@ def invite(
     now = datetime.now(UTC)
     expires_at = as_text(now + timedelta(seconds=lifetime))
     made = []
-    # No interview has this key. Under its lock a position's invitations are made one by one.
-    with database.transaction(InterviewKey(access_key, "", "")) as session:
+    # Under the position's lock, so that of two invitations of one applicant the later one counts.
+    with database.transaction(lock_of(access_key)) as session:
         invitations = Invitations(session)
-        if invitations.position(access_key) is None:
+        if PositionTerms(session).of(access_key) is None:
             raise NoPosition
         for interview, metadata in applicants:
             secret = secrets.token_urlsafe(SECRET_BYTES)
@@ -94,7 +95,7 @@ def revoke(database: Database, interview: InterviewKey) -> None:
         NotInvited: There is none.
 
     """
-    with database.transaction(InterviewKey(interview.access_key, "", "")) as session:
+    with database.transaction(lock_of(interview.access_key)) as session:
         if not Invitations(session).revoke(interview):
             raise NotInvited
         TokenRevocations(session).add(interview.digest())

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from db import InterviewKey, Session, position_digest
 
@@ -17,15 +17,6 @@ class Invitation(NamedTuple):
     created_at: str
     expires_at: str
     ended: Ended | None
-
-
-class PositionRow(NamedTuple):
-    """A position as far as its applicants need to know it."""
-
-    title: str
-    is_open: bool
-    time_limit: int | None
-    body: Mapping[str, Any]
 
 
 class Invitations:
@@ -67,17 +58,6 @@ class Invitations:
             return None
         access_key, name, email, metadata, *rest = row
         return Invitation(InterviewKey(access_key, name, email), json.loads(metadata), *rest)
-
-    def position(self, access_key: str) -> "PositionRow | None":
-        """Return what applicants are told of the access key's position; None if there is none."""
-        row = self._execute(
-            "SELECT title, is_open, time_limit, body FROM positions WHERE position = :position",
-            {"position": position_digest(access_key)},
-        ).fetchone()
-        if row is None:
-            return None
-        title, is_open, time_limit, body = row
-        return PositionRow(title, bool(is_open), time_limit, json.loads(body))
 
     def revoke(self, interview: InterviewKey) -> bool:
         """End the interview's newest invitation, and return whether there is one."""

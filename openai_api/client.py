@@ -18,7 +18,14 @@ import openai
 from openai import DefaultHttpxClient, OpenAI, Stream
 
 from config import Config, Model
-from openai_api.completions import Answer, Emit, streamed_answer, whole_answer
+from openai_api.completions import (
+    Answer,
+    Emit,
+    FullAnswer,
+    full_answer,
+    streamed_answer,
+    whole_answer,
+)
 from openai_api.deadline import ResponseTooLong, bound_by_deadline, network_deadline
 from openai_api.errors import LLMError, NoSuchModel, PassingError
 
@@ -75,6 +82,36 @@ class Client:
         body: dict[str, Any] = {"model": model.name, **model.parameters, "messages": messages}
         if emit is not None:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
+        with self._response(body, deadline) as response:
+            return _read(response, emit)
+
+    def complete_json(
+        self,
+        model: Model,
+        messages: Sequence[ChatMessage],
+        response_format: Mapping[str, Any],
+        deadline: float,
+    ) -> FullAnswer:
+        """Return the model's answer in this format; a refusal and a cut are answers too.
+
+        Raises:
+            NoSuchModel: The model does not exist, or no longer.
+            PassingError: Another try may succeed.
+            LLMError: There is no answer for another reason.
+
+        """
+        body = {
+            "model": model.name,
+            **model.parameters,
+            "messages": messages,
+            "response_format": response_format,
+        }
+        with self._response(body, deadline) as response:
+            return full_answer(response.content)
+
+    @contextmanager
+    def _response(self, body: Mapping[str, Any], deadline: float) -> Iterator[httpx2.Response]:
+        """Send a request for a completion and lend its response, to be read within the block."""
         options = _options(deadline) | {"headers": {"Content-Type": "application/json"}}
         with _as_llm_errors(), network_deadline(deadline):
             # The client's door for raw requests: `chat.completions.create` walks through every
@@ -86,11 +123,11 @@ class Client:
                 cast_to=httpx2.Response,
                 content=json.dumps(body).encode(),
                 options=options,
-                stream=emit is not None,
+                stream="stream" in body,
                 stream_cls=Stream[Any],
             )
             with closing(cast("httpx2.Response", response)) as received:
-                return _read(received, emit)
+                yield received
 
     def models(self, deadline: float) -> list[Mapping[str, Any]]:
         """Return the provider's description of each of its models, whatever is in it.
@@ -123,7 +160,7 @@ class Client:
         """
         with self._lock:
             if self._client is None or self._pid != os.getpid():
-                threads = self._config.worker_threads
+                threads = max(self._config.worker_threads, self._config.scoring_calls)
                 http_client = DefaultHttpxClient(
                     follow_redirects=False,
                     limits=httpx2.Limits(

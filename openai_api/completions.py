@@ -15,6 +15,9 @@ Emit = Callable[[str], None]
 # The data of a stream's last event.
 END = b"[DONE]"
 
+# Of an id, a model's name and the like; OpenAI's have some 40.
+MAX_WORD_CHARS = 200
+
 
 class Answer(NamedTuple):
     """The whole text, and the provider's count of the tokens, unchecked."""
@@ -23,19 +26,44 @@ class Answer(NamedTuple):
     usage: Any
 
 
+class FullAnswer(NamedTuple):
+    """An answer with whatever the provider says of it, for a record; it need not be whole.
+
+    Of the values, only `usage` is unchecked; what is missing or of another type is empty or None.
+    """
+
+    text: str
+    finish_reason: str
+    refusal: str | None
+    model: str
+    fingerprint: str | None
+    response_id: str | None
+    usage: Any
+
+
 def whole_answer(content: bytes) -> Answer:
     """Read a completion; any part of it may be missing or of another type."""
-    completion = _json(content)
-    try:
-        choice = completion["choices"][0]
-        finish_reason, message = choice["finish_reason"], choice["message"]
-        text, refusal = message["content"], message.get("refusal")
-    except (AttributeError, LookupError, TypeError):
-        raise LLMError("bad_answer", "no completion") from None
+    completion, finish_reason, text, refusal = _first_choice(content)
     if refusal:
         raise LLMError("refusal", "the model refused")
     text = _checked(text) if isinstance(text, str) else ""
     return Answer(_whole(text, finish_reason), completion.get("usage"))
+
+
+def full_answer(content: bytes) -> FullAnswer:
+    """Read a completion that may also be a refusal, or cut off."""
+    completion, finish_reason, text, refusal = _first_choice(content)
+    if refusal and not isinstance(refusal, str):
+        refusal = "(not a text)"
+    return FullAnswer(
+        _checked(text) if isinstance(text, str) else "",
+        _word(finish_reason) or "",
+        _checked(str(refusal)) if refusal else None,
+        _word(completion.get("model")) or "",
+        _word(completion.get("system_fingerprint")),
+        _word(completion.get("id")),
+        completion.get("usage"),
+    )
 
 
 def streamed_answer(content: Iterable[bytes], emit: Emit) -> Answer:
@@ -68,6 +96,24 @@ def streamed_answer(content: Iterable[bytes], emit: Emit) -> Answer:
     if half:
         raise LLMError("bad_answer", "half a character")
     return Answer(_whole("".join(pieces), finish_reason), usage)
+
+
+def _first_choice(content: bytes) -> tuple[Any, object, object, object]:
+    """Return a completion, and its choice's finish reason, text and refusal, all unchecked."""
+    completion = _json(content)
+    try:
+        choice = completion["choices"][0]
+        message = choice["message"]
+        return completion, choice["finish_reason"], message["content"], message.get("refusal")
+    except (AttributeError, LookupError, TypeError):
+        raise LLMError("bad_answer", "no completion") from None
+
+
+def _word(value: object) -> str | None:
+    """Return the value if it is as short and plain as the names that providers give."""
+    if isinstance(value, str) and value.isascii() and value.isprintable():
+        return value[:MAX_WORD_CHARS]
+    return None
 
 
 def _events(content: Iterable[bytes]) -> Iterator[bytes]:

@@ -18,6 +18,4 @@ room = Blueprint("room", __name__)
 def interview() -> Response:
     """Answer with the room."""
     config = service().config
-    return render(
-        "room.html", contact=config.contact, max_message_chars=config.max_message_chars
-    )
+    return render("room.html", contact=config.contact, max_message_chars=config.max_message_chars)

@@ -5,10 +5,11 @@ written as in SQLite, `:name`. No result is fetched before it is needed, as each
 PostgreSQL waits for a round trip.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from storage.database import Rows, Session
-from storage.rows import Applicant, InterviewKey, Message, Role
+from storage.rows import Applicant, InterviewKey, Message, Role, Terms, position_digest
 
 
 class Messages:
@@ -150,6 +151,42 @@ class Messages:
             {"access_key": access_key},
         )
         return [Applicant(name, email, is_finished=True) for name, email in rows.fetchall()]
+
+
+class PositionTerms:
+    """What the positions' recruiters have laid down for interviews, as it is now."""
+
+    def __init__(self, session: Session) -> None:
+        self._execute = session.execute
+
+    def of(self, access_key: str) -> Terms | None:
+        """Return the terms of the access key's position; None if it has no position."""
+        row = self._execute(
+            "SELECT title, prompt, is_open, time_limit, is_scored_automatically FROM positions"
+            " WHERE position = :position",
+            {"position": position_digest(access_key)},
+        ).fetchone()
+        if row is None:
+            return None
+        title, prompt, is_open, time_limit, is_scored_automatically = row
+        return Terms(title, prompt, bool(is_open), time_limit, bool(is_scored_automatically))
+
+    def time_limit(self, access_key: str) -> Callable[[], int | None]:
+        """Ask for the time limit of the access key's position, in seconds; None if there is none.
+
+        Return what waits for the answer: asked for before other rows of a transaction are fetched,
+        it comes with them.
+        """
+        rows = self._execute(
+            "SELECT time_limit FROM positions WHERE position = :position",
+            {"position": position_digest(access_key)},
+        )
+
+        def wait() -> int | None:
+            row = rows.fetchone()
+            return row[0] if row else None
+
+        return wait
 
 
 class TokenRevocations:

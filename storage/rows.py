@@ -45,3 +45,14 @@ class Applicant(NamedTuple):
     name: str
     email: str
     is_finished: bool
+
+
+class Terms(NamedTuple):
+    """What a position lays down for the interviews under its access key."""
+
+    title: str
+    prompt: str
+    is_open: bool
+    time_limit: int | None
+    """Seconds from the opening after which a reply is the last; None for no limit."""
+    is_scored_automatically: bool

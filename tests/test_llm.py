@@ -16,7 +16,7 @@ import pytest
 
 from config import Config, Model
 from conftest import API_KEY
-from llm import LLM, ChatMessage, LLMError
+from llm import LLM, ChatMessage, Completion, LLMError
 from openai_api.deadline import MAX_RESPONSE_BYTES
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 
@@ -416,3 +416,141 @@ def test_a_fork_makes_a_client_of_its_own(
     for child in children:
         child.join()
     assert all(answer == f"You said: {said}" for said, answer in pairs)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"word": {"type": "string"}},
+    "required": ["word"],
+    "additionalProperties": False,
+}
+
+
+def ask_for_json(llm: LLM, seconds: float = 30) -> Completion:
+    return llm.complete_json(CONVERSATION, "words", SCHEMA, time.monotonic() + seconds)
+
+
+class TestJson:
+    def test_the_schema_is_sent_and_the_answer_comes_with_all_that_the_provider_says_of_it(
+        self, make_llm: Callable[..., LLM], rehearsal: Rehearsal
+    ) -> None:
+        described = {
+            "id": "chatcmpl-5",
+            "model": "new-2026-11-01",
+            "system_fingerprint": "fp_1",
+            "choices": [{"message": {"content": '{"word": "é"}'}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 3},
+        }
+        rehearsal.misbehave(Behaviour(body=json.dumps(described)))
+        model = Model("new", {"temperature": 0.0, "seed": 7})
+        completion = ask_for_json(make_llm(openai_model=(model,)))
+        assert completion.seconds > 0
+        assert completion._replace(seconds=0) == Completion(
+            text='{"word": "é"}',
+            finish_reason="stop",
+            refusal=None,
+            model_asked="new",
+            model_answered="new-2026-11-01",
+            parameters={"temperature": 0.0, "seed": 7},
+            fingerprint="fp_1",
+            response_id="chatcmpl-5",
+            tokens_in=7,
+            tokens_out=3,
+            seconds=0,
+        )
+        json_schema = {"name": "words", "strict": True, "schema": SCHEMA}
+        assert rehearsal.requests[0] == {
+            "model": "new",
+            "temperature": 0.0,
+            "seed": 7,
+            "messages": CONVERSATION,
+            "response_format": {"type": "json_schema", "json_schema": json_schema},
+        }
+
+    @pytest.mark.parametrize(
+        ("fault", "finish_reason", "refusal", "has_text"),
+        [
+            ("refusal", "stop", "I cannot help with that.", False),
+            ("refusal_with_text", "stop", "I cannot help with that.", True),
+            (Behaviour(message={"refusal": 5}), "stop", "(not a text)", True),
+            ("cut_off", "length", None, True),
+            ("filtered", "content_filter", None, True),
+            ("unfinished", "", None, True),
+            ("null_content", "stop", None, False),
+            ("list_content", "stop", None, False),
+        ],
+    )
+    def test_a_refusal_and_a_part_of_an_answer_are_returned_as_they_are(
+        self,
+        make_llm: Callable[..., LLM],
+        rehearsal: Rehearsal,
+        fault: str | Behaviour,
+        finish_reason: str,
+        refusal: str | None,
+        has_text: bool,
+    ) -> None:
+        rehearsal.misbehave(fault)
+        completion = ask_for_json(make_llm())
+        assert (completion.finish_reason, completion.refusal) == (finish_reason, refusal)
+        assert bool(completion.text) is has_text
+
+    def test_what_the_provider_says_of_its_answer_may_be_anything(
+        self, make_llm: Callable[..., LLM], rehearsal: Rehearsal
+    ) -> None:
+        odd: Any = {
+            "id": 5,
+            "model": None,
+            "system_fingerprint": "fp\0",
+            "choices": [{"message": {"content": "{}"}, "finish_reason": ["stop"]}],
+            "usage": {"prompt_tokens": "7", "completion_tokens": -3},
+        }
+        rehearsal.misbehave(Behaviour(body=json.dumps(odd)))
+        completion = ask_for_json(make_llm())
+        assert completion.text == "{}"
+        assert (completion.finish_reason, completion.model_answered) == ("", "")
+        assert (completion.response_id, completion.fingerprint) == (None, None)
+        assert (completion.tokens_in, completion.tokens_out) == (0, 0)
+
+    @pytest.mark.parametrize(
+        ("fault", "kind"),
+        [
+            ("broken_json", "bad_answer"),
+            ("no_choices", "bad_answer"),
+            ("odd_types", "bad_answer"),
+            ("nul", "bad_answer"),
+            ("half_character", "bad_answer"),
+            (Behaviour(message={"content": None, "refusal": "No\0"}), "bad_answer"),
+            ("refused_key", "refused_key"),
+            ("no_quota", "no_quota"),
+        ],
+    )
+    def test_what_is_no_answer_or_cannot_be_stored_is_a_failure(
+        self,
+        make_llm: Callable[..., LLM],
+        rehearsal: Rehearsal,
+        fault: str | Behaviour,
+        kind: str,
+    ) -> None:
+        rehearsal.misbehave(fault)
+        with pytest.raises(LLMError) as caught:
+            ask_for_json(make_llm())
+        assert caught.value.kind == kind
+        assert len(rehearsal.requests) == 1
+
+    def test_models_and_tries_follow_each_other_as_for_an_interviewer(
+        self, make_llm: Callable[..., LLM], config: Config, rehearsal: Rehearsal
+    ) -> None:
+        rehearsal.gone = {"old"}
+        rehearsal.misbehave("no_such_model", "overloaded")
+        llm = LLM(config, (Model("old"), Model("new")))
+        assert ask_for_json(llm).model_asked == "new"
+        llm.close()
+        assert [request["model"] for request in rehearsal.requests] == ["old", "new", "new"]
+
+    def test_the_deadline_bounds_the_call(
+        self, make_llm: Callable[..., LLM], rehearsal: Rehearsal
+    ) -> None:
+        rehearsal.misbehave("silence")
+        with pytest.raises(LLMError) as caught:
+            ask_for_json(make_llm(), seconds=0.5)
+        assert caught.value.kind == "timeout"

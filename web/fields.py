@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from flask import request
 
+from access.guard import is_applicant
 from config import Config
 from db import InterviewKey
 from web.bodies import Json, bytes_for, json_object, storable
@@ -22,6 +23,13 @@ MAX_IDEMPOTENCY_KEY_CHARS = 255
 # Bytes of the three names in an interview's URL, percent-encoded. With what stands around them it
 # must be within gunicorn.conf.py's `limit_request_line`.
 MAX_URL_BYTES = 8000
+
+# Browsers and HTTP clients take these out of a URL, percent-encoded or not.
+TAKEN_OUT_OF_URLS = (".", "..")
+
+# Positions that a list has, unless the request says otherwise.
+POSITIONS_IN_PAGE = 100
+MAX_POSITIONS = 1000
 
 # Seconds that an applicant's token opens its interview: a day, unless the request says otherwise.
 TOKEN_LIFETIME = 86_400
@@ -41,8 +49,11 @@ _METADATA_CHARS = MAX_METADATA * (MAX_METADATA_NAME_CHARS + MAX_METADATA_CHARS)
 MAX_SECRET_CHARS = 500
 
 
-def interview_and_prompt() -> tuple[InterviewKey, str]:
+def interview_and_prompt() -> tuple[InterviewKey, str | None]:
     """Return the interview that the body of a start names, and its prompt.
+
+    The prompt is None if it is missing, null or blank: then the access key has a position, whose
+    prompt it is.
 
     Raises:
         IncompleteParams: A field is missing, null or blank.
@@ -50,7 +61,13 @@ def interview_and_prompt() -> tuple[InterviewKey, str]:
         BadJson: The body is not a JSON object.
 
     """
-    interview, prompt = _interview_and_text("prompt", service().config.max_prompt_chars)
+    max_chars = service().config.max_prompt_chars
+    body = _fields(max_chars)
+    # An applicant does not learn by this which access keys have a position.
+    has_prompt = _is_given(body, "prompt") or not (is_applicant() or _names_position(body))
+    # Without a position nothing else is looked at: the start is incomplete.
+    interview = _interview(body, *(["prompt"] if has_prompt else []))
+    prompt = _text(body, "prompt", max_chars) if has_prompt else None
     _refuse_unreadable(interview)
     return interview, prompt
 
@@ -97,6 +114,15 @@ def interview_of_body() -> InterviewKey:
     return _interview(_fields(0))
 
 
+def access_key_of_body() -> str:
+    """Return the access key that the body names."""
+    limit = service().config.max_key_chars
+    body = json_object(bytes_for(limit))
+    if not _is_given(body, "accessKey"):
+        raise IncompleteParams
+    return _part_of_key("accessKey", _text(body, "accessKey", limit))
+
+
 def interview_of_path(access_key: str, name: str, email: str) -> tuple[InterviewKey]:
     """Return the interview that a path names."""
     interview = InterviewKey(
@@ -110,6 +136,31 @@ def interview_of_path(access_key: str, name: str, email: str) -> tuple[Interview
 def access_key_of_path(access_key: str) -> str:
     """Return the access key that a path names."""
     return _part_of_key("access_key", storable("access_key", access_key))
+
+
+def new_access_key_of_path(access_key: str) -> str:
+    """Return the access key that a path names, if interviews can be started under it."""
+    access_key = access_key_of_path(access_key)
+    limit = service().config.max_key_chars
+    if not access_key.strip():
+        raise BadField("access_key must not be blank.")
+    if len(access_key) > limit:
+        raise BadField(f"access_key must not be longer than {limit} characters.")
+    if access_key in TAKEN_OUT_OF_URLS:
+        raise BadField(
+            f"access_key must not be {access_key}: the position's URL could not be read."
+        )
+    return access_key
+
+
+def page_of_positions() -> tuple[int, str | None]:
+    """Return how many positions the query asks for, and the access key that they come after."""
+    limit = request.args.get("limit", str(POSITIONS_IN_PAGE))
+    is_number = limit.isascii() and limit.isdigit() and len(limit) <= len(str(MAX_POSITIONS))
+    if not (is_number and 1 <= int(limit) <= MAX_POSITIONS):
+        raise BadField(f"limit must be a whole number from 1 to {MAX_POSITIONS}.")
+    after = request.args.get("after")
+    return int(limit), None if after is None else _part_of_key("after", storable("after", after))
 
 
 def idempotency_key() -> str | None:
@@ -129,17 +180,17 @@ def body_limits(config: Config) -> dict[bytes, int]:
 
     The server refuses by it what the endpoint would refuse, before the body has arrived.
     """
-    return {
-        path: min(config.max_body_bytes, _max_bytes(config, text_chars))
-        for path, text_chars in (
-            (b"/start_interview", config.max_prompt_chars),
-            (b"/reply", config.max_message_chars),
-            (b"/applicant_token", 0),
-            (b"/revoke_applicant_token", 0),
-            (b"/invitations", _METADATA_CHARS),
-            (b"/revoke_invitation", 0),
-        )
-    } | {b"/open_invitation": min(config.max_body_bytes, bytes_for(MAX_SECRET_CHARS))}
+    limits = {
+        b"/start_interview": _max_bytes(config, config.max_prompt_chars),
+        b"/reply": _max_bytes(config, config.max_message_chars),
+        b"/applicant_token": _max_bytes(config, 0),
+        b"/revoke_applicant_token": _max_bytes(config, 0),
+        b"/draft_rubric": bytes_for(config.max_key_chars),
+        b"/invitations": _max_bytes(config, _METADATA_CHARS),
+        b"/revoke_invitation": _max_bytes(config, 0),
+        b"/open_invitation": bytes_for(MAX_SECRET_CHARS),
+    }
+    return {path: min(config.max_body_bytes, limit) for path, limit in limits.items()}
 
 
 def _max_bytes(config: Config, text_chars: int) -> int:
@@ -158,12 +209,27 @@ def _interview_and_text(text_field: str, max_chars: int) -> tuple[InterviewKey, 
 
 
 def _interview(body: Json, *further_fields: str) -> InterviewKey:
-    for field in (*KEY_FIELDS, *further_fields):
-        value = body.get(field)
-        if value is None or (isinstance(value, str) and not value.strip()):
-            raise IncompleteParams
+    if not all(_is_given(body, field) for field in (*KEY_FIELDS, *further_fields)):
+        raise IncompleteParams
     limit = service().config.max_key_chars
     return InterviewKey(*(_part_of_key(field, _text(body, field, limit)) for field in KEY_FIELDS))
+
+
+def _is_given(body: Json, field: str) -> bool:
+    """Return whether the field is neither missing nor null nor blank."""
+    value = body.get(field)
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def _names_position(body: Json) -> bool:
+    """Return whether the body's access key is one that has a position."""
+    access_key = body.get("accessKey")
+    try:
+        return isinstance(access_key, str) and service().interviews.has_position(
+            storable("accessKey", access_key)
+        )
+    except BadField:
+        return False
 
 
 def _text(body: Json, field: str, max_chars: int) -> str:
@@ -193,8 +259,7 @@ def _refuse_unreadable(interview: InterviewKey) -> None:
         if "/" in value:
             raise BadField(f"{field} must not hold a slash: the interview's URL could not be read.")
     for field, value in zip(KEY_FIELDS, interview, strict=True):
-        # Browsers and HTTP clients take these out of a URL, percent-encoded or not.
-        if value in (".", ".."):
+        if value in TAKEN_OUT_OF_URLS:
             raise BadField(f"{field} must not be {value}: the interview's URL could not be read.")
     if len(quote("".join(interview), safe="")) > MAX_URL_BYTES:
         raise BadField("accessKey, name and email are too long for the interview's URL.")
@@ -211,7 +276,12 @@ def _metadata(body: Json) -> dict[str, str]:
             raise BadField(
                 f"A name in metadata must have 1 to {MAX_METADATA_NAME_CHARS} characters."
             )
-        _text(metadata, name, MAX_METADATA_CHARS)
+        value = metadata[name]
+        if not isinstance(value, str) or len(value) > MAX_METADATA_CHARS:
+            raise BadField(
+                f"metadata.{name} must be a string of at most {MAX_METADATA_CHARS} characters."
+            )
+        storable(f"metadata.{name}", value)
     return metadata
 
 

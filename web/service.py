@@ -9,6 +9,7 @@ from access.rate_limits import RateLimits
 from config import Config
 from db import Database
 from interviews.interview import Interviews
+from llm import LLM
 
 _NAME = "tukma"  # in `app.extensions`
 
@@ -19,6 +20,7 @@ class Service:
 
     config: Config
     database: Database
+    llm: LLM
     interviews: Interviews
     tokens: ApplicantTokens
     limits: RateLimits

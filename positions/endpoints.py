@@ -1,0 +1,171 @@
+"""The endpoints of positions, and of drafts of their rubrics.
+
+What loads pydantic is imported where it is used: a service without positions does without it.
+"""
+
+import time
+from typing import TYPE_CHECKING
+
+from flask import Blueprint
+
+from access.guard import key_needed
+from positions.errors import NoPosition
+from web.bodies import Json, body_as, bytes_for
+from web.errors import BadField
+from web.fields import (
+    access_key_of_body,
+    access_key_of_path,
+    new_access_key_of_path,
+    page_of_positions,
+)
+from web.service import service
+
+if TYPE_CHECKING:
+    from positions.position import PositionBody
+    from positions.queries import StoredPosition
+
+positions = Blueprint("positions", __name__)
+
+
+@positions.put("/positions/<access_key>")
+@key_needed
+def put_position(access_key: str) -> Json:
+    """Store the position as a whole, and answer with it."""
+    from positions.position import MAX_CHARS_BESIDE_PROMPT, PositionBody
+
+    access_key = new_access_key_of_path(access_key)
+    max_chars = MAX_CHARS_BESIDE_PROMPT + service().config.max_prompt_chars
+    body = body_as(PositionBody, bytes_for(max_chars))
+    return {"status": "success", "position": _shown(_put(access_key, body))}
+
+
+@positions.get("/positions/<access_key>")
+@key_needed
+def get_position(access_key: str) -> Json:
+    """Answer with the position."""
+    return {"status": "success", "position": _shown(_position(access_key_of_path(access_key)))}
+
+
+@positions.get("/positions")
+@key_needed
+def get_positions() -> Json:
+    """Answer with the positions, the newest first, and how many interviews each has."""
+    from positions.queries import Positions
+
+    limit, after = page_of_positions()
+    with service().database.reading() as session:
+        rows = Positions(session).page(limit, after)
+    if rows is None:
+        raise NoPosition
+    return {
+        "status": "success",
+        "positions": [
+            {
+                "access_key": row.access_key,
+                "title": row.title,
+                "isOpen": row.is_open,
+                "applicants": row.applicants,
+                "finished": row.finished,
+                "scored": row.scored,
+            }
+            for row in rows
+        ],
+    }
+
+
+@positions.post("/draft_rubric")
+@key_needed
+def draft_rubric() -> Json:
+    """Answer with a rubric that the model proposes for the position; it is stored nowhere."""
+    from positions.drafting import draft
+
+    position = _position(access_key_of_body())
+    deadline = time.monotonic() + service().config.reply_deadline
+    return {"status": "success", "rubric": draft(position, service().llm, deadline)}
+
+
+def _position(access_key: str) -> "StoredPosition":
+    from positions.queries import Positions
+
+    with service().database.reading() as session:
+        position = Positions(session).get(access_key)
+    if position is None:
+        raise NoPosition
+    return position
+
+
+def _put(access_key: str, body: "PositionBody") -> "StoredPosition":
+    from positions.position import json_of, rubric_sha256
+    from positions.queries import Positions, Rubrics, lock_of
+
+    prompt = _prompt(body)
+    with service().database.transaction(lock_of(access_key)) as session:
+        rubric_version = None
+        if body.rubric is not None:
+            sha256 = rubric_sha256(body.rubric)
+            rubric_version = Rubrics(session).add(access_key, sha256, json_of(body.rubric))
+        positions = Positions(session)
+        positions.put(
+            access_key,
+            title=body.title,
+            prompt=prompt,
+            is_open=body.is_open is not False,
+            time_limit=body.time_limit,
+            is_scored_automatically=body.scoring == "automatic",
+            rubric_version=rubric_version,
+            plan=None if body.plan is None else json_of(body.plan),
+            metadata=body.metadata or {},
+        )
+        stored = positions.get(access_key)
+    if stored is None:
+        raise NoPosition
+    return stored
+
+
+def _prompt(body: "PositionBody") -> str:
+    """Return the prompt that the position has from now on.
+
+    Raises:
+        BadField: It is longer than a prompt may be.
+
+    """
+    from positions.prompt import prompt_of
+
+    config = service().config
+    prompt = body.prompt
+    if prompt is None and body.plan is not None:
+        prompt = prompt_of(body.plan, config.closing_phrase)
+    if prompt is None:
+        raise BadField("The body must have either a prompt or a plan.")
+    if len(prompt) > config.max_prompt_chars:
+        if body.plan is not None:
+            raise BadField(
+                f"plan must not make a prompt of more than {config.max_prompt_chars} characters;"
+                f" it makes one of {len(prompt)}."
+            )
+        raise BadField(f"prompt must not be longer than {config.max_prompt_chars} characters.")
+    return prompt
+
+
+def _shown(position: "StoredPosition") -> Json:
+    rubric = position.rubric
+    return {
+        "access_key": position.access_key,
+        "title": position.title,
+        "prompt": position.prompt,
+        "plan": position.plan,
+        "rubric": rubric and rubric.body,
+        "rubricVersion": rubric and rubric.version,
+        "rubricSha256": rubric and rubric.sha256,
+        "scoring": "automatic" if position.is_scored_automatically else "manual",
+        "timeLimit": position.time_limit,
+        "isOpen": position.is_open,
+        "metadata": position.metadata,
+        "created_at": _shown_time(position.created_at),
+        "updated_at": _shown_time(position.updated_at),
+    }
+
+
+def _shown_time(stored: str) -> str:
+    """Return a stored time as `YYYY-MM-DDTHH:MM:SSZ`."""
+    return f"{stored[:10]}T{stored[11:19]}Z"
