@@ -8,7 +8,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, render_template, send_from_directory
+from flask import Blueprint, Response, render_template, url_for
 from werkzeug.exceptions import NotFound
 
 from access.guard import everybody
@@ -51,10 +51,10 @@ def render(template: str, **values: object) -> Response:
 @everybody
 def static_file(version: str, name: str) -> Response:
     """Answer with a file that pages load."""
-    mimetype = MIMETYPES.get(Path(name).suffix)
-    if mimetype is None:
+    content = static_files().get(name)
+    if content is None:
         raise NotFound
-    response = send_from_directory(STATIC_FOLDER, name, mimetype=mimetype)
+    response = Response(content, mimetype=MIMETYPES[Path(name).suffix])
     response.headers["Cache-Control"] = (
         f"public, max-age={STATIC_MAX_AGE}, immutable"
         if version == static_version()
@@ -69,13 +69,19 @@ def static_url(name: str) -> str:
 
     The version comes before the name, so that scripts can import each other by their names.
     """
-    return f"{current_app.config['APPLICATION_ROOT'].rstrip('/')}/static/{static_version()}/{name}"
+    return url_for("pages.static_file", version=static_version(), name=name)
+
+
+@cache
+def static_files() -> dict[str, bytes]:
+    """Return all files of `static/` by their names; they are few and small."""
+    return {path.name: path.read_bytes() for path in sorted(STATIC_FOLDER.iterdir())}
 
 
 @cache
 def static_version() -> str:
     """Return a digest of all files of `static/`."""
     digest = sha256()
-    for path in sorted(STATIC_FOLDER.iterdir()):
-        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    for name, content in static_files().items():
+        digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]

@@ -271,7 +271,8 @@ def test_a_token_does_not_open_another_interview_however_it_is_named(
         else:
             url = path.replace("{access_key}/{name}/{email}", other.path)
             answer = call(keyed, method, f"{url}?name={ANA.name}&access_key=job-1", None, headers)
-        assert answer.status == 403
+        is_no_name = path == "/start_interview" and "/" in other.access_key
+        assert answer.status == (400 if is_no_name else 403)
         assert set(answer.body) == {"error"}
     assert said(keyed, MEI) == [HER_PROMPT, SCRIPT[0], HER_WORDS, SCRIPT[1]]
 
