@@ -8,7 +8,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from flask import Blueprint, Response, render_template, url_for
+from flask import Blueprint, Response, render_template, request
 from werkzeug.exceptions import NotFound
 
 from access.guard import everybody
@@ -40,6 +40,7 @@ def render(template: str, **values: object) -> Response:
         language=language(),
         languages=LANGUAGES,
         static=static_url,
+        url=from_here,
         **values,
     )
     return Response(
@@ -69,7 +70,15 @@ def static_url(name: str) -> str:
 
     The version comes before the name, so that scripts can import each other by their names.
     """
-    return url_for("pages.static_file", version=static_version(), name=name)
+    return from_here(f"/static/{static_version()}/{name}")
+
+
+def from_here(path: str) -> str:
+    """Return a path of the service as a link from the current page.
+
+    It leads there also behind a proxy that takes a prefix off the path, as in `PUBLIC_URL`.
+    """
+    return "../" * (request.path.count("/") - 1) + path.removeprefix("/")
 
 
 @cache

@@ -6,7 +6,7 @@ That no answer strays from it is seen to wherever the tests call the app (`contr
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from api import ANA, PROMPT, Answer, Api
 from app import create_app
 from config import APP_FOLDER, Config
 from contract import DOCUMENT, METHODS, operations, resolved, response, routes
-from openai_api.rehearsal import FAULTS, Rehearsal
+from openai_api.rehearsal import FAULTS, Behaviour, Rehearsal
 from server import Gunicorn
 from web.service import service
 
@@ -35,7 +35,20 @@ BODIES = {
     "/invitations": ANA.fields,
     "/revoke_invitation": ANA.fields,
     "/open_invitation": {"secret": "unknown"},
+    "/positions/{access_key}": {"title": "Nurse", "prompt": PROMPT},
+    "/draft_rubric": {"accessKey": ANA.access_key},
 }
+RUBRIC = {
+    "criteria": [
+        {
+            "id": "care",
+            "title": "Care",
+            "definition": "Cares.",
+            "anchors": {"1": "Does not.", "3": "Does.", "5": "Does well."},
+        }
+    ]
+}
+NEED_A_POSITION = ("GET /positions/{access_key}", "POST /draft_rubric", "POST /invitations")
 NEED_AN_INTERVIEW = ("/reply", "/get_messages/{access_key}/{name}/{email}")
 
 
@@ -59,6 +72,7 @@ class Service:
             404: self._not_there,
             408: self._stalling,
             409: self._finished,
+            410: self._revoked,
             413: self._too_large,
             415: lambda method, path: self._send(method, path, content_type="text/plain"),
             422: self._with_a_used_key,
@@ -70,7 +84,7 @@ class Service:
 
     def _send(self, method: str, path: str, **arguments: Any) -> TestResponse:
         app = create_app(self.config)
-        if path in BODIES:
+        if path in BODIES and method != "GET":
             body = json.dumps(arguments.pop("body", BODIES[path]))
             arguments = {"content_type": "application/json", "data": body, **arguments}
         parts = {"{access_key}": "job-1", "{name}": "Ana", "{email}": "a@b", "{asset}": "start.js"}
@@ -81,19 +95,41 @@ class Service:
         service(app).close()
         return answer
 
+    def _put(self, **fields: Any) -> None:
+        path = "/positions/{access_key}"
+        answer = self._send("PUT", path, body={**BODIES[path], **fields})
+        assert answer.status_code == 200
+
+    def _invited(self) -> dict[str, str]:
+        """A body with the secret of Ana's invitation."""
+        self._put()
+        link = self._send("POST", "/invitations").get_json()["link"]
+        return {"secret": link.partition("#")[2]}
+
     def _started(self) -> None:
         assert self._send("POST", "/start_interview").status_code == 200
 
     def _as_it_should_be(self, method: str, path: str) -> TestResponse:
         if path in NEED_AN_INTERVIEW:
             self._started()
+        if f"{method} {path}" in NEED_A_POSITION:
+            self._put()
+        if path == "/draft_rubric":
+            self.rehearsal.misbehave(Behaviour(message={"content": json.dumps(RUBRIC)}))
+        if path in ("/open_invitation", "/revoke_invitation"):
+            body = {**self._invited(), **ANA.fields}
+            return self._send(method, path, body=body)
         return self._send(method, path)
 
     def _stalling(self, method: str, path: str) -> TestResponse:
         return self._send(method, path, environ_overrides={"wsgi.input": Stalled()})
 
     def _with_bad_input(self, method: str, path: str) -> TestResponse:
-        bad: dict[str, Any] = {"body": {}} if path in BODIES else {"{access_key}": "%00"}
+        bad: dict[str, Any] = {"{access_key}": "%00"}
+        if path in BODIES and method != "GET":
+            bad = {"body": {}}
+        if path == "/positions":
+            bad = {"query_string": {"limit": "none"}}
         return self._send(method, path, **bad)
 
     def _with_a_token(self, method: str, path: str) -> TestResponse:
@@ -104,9 +140,23 @@ class Service:
     def _not_there(self, method: str, path: str) -> TestResponse:
         if path.endswith("applicant_token"):
             self.config = replace(self.config, secret_key=())
-        return self._send(method, path, **{"{asset}": "index.html"})
+        return self._send(
+            method, path, **{"{asset}": "index.html", "query_string": {"after": "nobody's"}}
+        )
+
+    def _revoked(self, method: str, path: str) -> TestResponse:
+        secret = self._invited()
+        assert self._send("POST", "/revoke_invitation").status_code == 200
+        return self._send(method, path, body=secret)
 
     def _finished(self, method: str, path: str) -> TestResponse:
+        if path == "/open_invitation":
+            secret = self._invited()
+            self._put(isOpen=False)
+            return self._send(method, path, body=secret)
+        if path == "/start_interview":
+            self._put(isOpen=False)
+            return self._send(method, path)
         self.config = replace(self.config, closing_phrase="Hello")  # as the script begins
         self._started()
         return self._send(method, path)
@@ -122,8 +172,11 @@ class Service:
 
     def _too_often(self, method: str, path: str) -> TestResponse:
         # Only a wrong key can come too often everywhere; test_rate_limits.py has the other limits.
-        self.config = replace(self.config, rate_limits=True)
+        self.config = replace(self.config, rate_limits=True, limit_wrong_invitations="1/minute")
         app = create_app(self.config)
+        if path == "/open_invitation":  # is open to everybody, and has no key to be wrong
+            app.test_client().open(path, method=method, json=BODIES[path])
+            return app.test_client().open(path, method=method, json=BODIES[path])
         url = re.sub(r"{\w+}", "any", path)
         for _ in range(10):
             answer = app.test_client().open(url, method=method, headers={"X-API-Key": "wrong"})
@@ -133,6 +186,8 @@ class Service:
     def _without_an_answer(self, method: str, path: str) -> TestResponse:
         if path == "/reply":
             self._started()
+        if path == "/draft_rubric":
+            self._put()
         self.rehearsal.default = FAULTS["no_quota"]
         return self._send(method, path)
 
@@ -140,7 +195,10 @@ class Service:
         app = create_app(self.config)
         self.folder.rename(self.folder.with_name("elsewhere"))
         return app.test_client().open(
-            re.sub(r"{\w+}", "any", path), method=method, json=BODIES.get(path), headers=AUTHORIZED
+            re.sub(r"{\w+}", "any", path),
+            method=method,
+            json=None if method == "GET" else BODIES.get(path),
+            headers=AUTHORIZED,
         )
 
 
@@ -219,17 +277,47 @@ def test_its_file_has_the_defaults(config: Config) -> None:
         assert int(limit) == getattr(config, setting.lower())
 
 
+BODY_SCHEMAS = (
+    *("Start", "StartByPosition", "Reply", "Interview", "TokenRequest"),
+    *("PositionName", "PositionBody", "InvitationRequest", "Secret"),
+)
+
+# What a part of a body must say, by its type. What is no number, text, list or object is bounded.
+LIMITS = {
+    "string": {"maxLength", "pattern"},
+    "integer": {"minimum", "maximum"},
+    "number": {"minimum", "maximum"},
+    "array": {"maxItems"},
+    "boolean": set(),
+    "null": set(),
+}
+
+
+def parts_of(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every part of a body, from the outermost inwards."""
+    schema = {**resolved(schema), **{k: v for k, v in schema.items() if k != "$ref"}}
+    yield schema
+    further = schema.get("additionalProperties") or {}
+    inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", []), further]
+    for part in [*inner, schema.get("items", {})]:
+        if part:
+            yield from parts_of(part)
+
+
 def test_every_field_of_a_body_has_its_limits() -> None:
-    for name in ("Start", "Reply", "Interview", "TokenRequest", "InvitationRequest", "Secret"):
-        schema = DOCUMENT["components"]["schemas"][name]
-        for field in schema["properties"].values():
-            limits = resolved(field).keys()
-            bounded = {"maximum", "maxProperties"} & limits
-            assert {"maxLength", "minLength", "pattern"} <= limits or bounded
+    for name in BODY_SCHEMAS:
+        for part in parts_of(DOCUMENT["components"]["schemas"][name]):
+            types = part.get("type", [])
+            for kind in [types] if isinstance(types, str) else types:
+                if kind == "object":
+                    assert "properties" in part or "maxProperties" in part, part
+                else:
+                    assert LIMITS[kind] <= part.keys(), part
+            assert types or "enum" in part or "anyOf" in part, part
 
 
 def test_every_example_of_a_body_is_one() -> None:
-    for name in ("Start", "Reply", "Interview", "TokenRequest", "InvitationRequest", "Secret"):
+    for name in BODY_SCHEMAS:
         schema = DOCUMENT["components"]["schemas"][name]
         jsonschema_rs.validator_for({**DOCUMENT, "allOf": [schema]}).validate(schema["example"])
 
