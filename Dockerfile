@@ -9,8 +9,10 @@ COPY access access
 COPY background background
 COPY commands commands
 COPY interviews interviews
+COPY invitations invitations
 COPY monitoring monitoring
 COPY openai_api openai_api
+COPY pages pages
 COPY positions positions
 COPY scorecards scorecards
 COPY storage storage

@@ -55,6 +55,14 @@ def _http_url(name: str, value: str) -> str:
     return value
 
 
+def _base_url(name: str, value: str) -> str:
+    url = _http_url(name, value)
+    parts = urlsplit(url)
+    if parts.query or parts.fragment:
+        raise StartError(f"{name} must be a URL without a query and a fragment.")
+    return url.rstrip("/")
+
+
 def _redis_url(name: str, value: str) -> str:
     # The URL itself is not shown, as it may hold a password.
     if not value.startswith(("redis://", "rediss://")):
@@ -260,6 +268,17 @@ class Config:
     """`off` keeps this process from background work, such as scorecards; `python -m commands
     worker` does it alone."""
 
+    pages: bool = _setting(_switch, default=True)
+    """`off` serves the API alone, without the applicant's room and the recruiter's board."""
+
+    public_url: str | None = _setting(_base_url, default=None)
+    """The URL at which applicants reach the service, for their links. If unset, that of the request
+    that makes a link."""
+
+    contact: str | None = _setting(_text, default=None)
+    """Whom applicants may ask, such as an e-mail address, shown to them in the room. If unset, the
+    people who have invited them."""
+
     database_url: str = _setting(_text, default="sqlite:///messages.db", secret=True)
     """`sqlite:///` and a path, where a relative path starts at the folder of `app.py`; or
     `postgresql://user:password@host/database`."""
@@ -329,6 +348,9 @@ class Config:
 
     limit_wrong_keys: str = _setting(_limit, default="10/minute")
     """Wrong keys and tokens from one address."""
+
+    limit_wrong_invitations: str = _setting(_limit, default="20/minute")
+    """Links that no invitation has, opened from one address."""
 
     limit_bad_requests: str = _setting(_limit, default="60/minute")
     """Bad requests (400) from one address, or with one token."""

@@ -27,7 +27,16 @@ class TokenRevoked(WrongCredential):
 class NotAllowed(Forbidden):
     """The applicant's token does not open this endpoint, or not this interview."""
 
-    sentence = "The token opens one interview's reply, get_messages and interview_status only."
+    sentence = (
+        "The token opens one interview only: start_interview, reply, get_messages and "
+        "interview_status."
+    )
+
+
+class PromptNotAllowed(Forbidden):
+    """A start with an applicant's token and a prompt."""
+
+    sentence = "A token starts an interview with the position's prompt only. Leave prompt out."
 
 
 class TokensOff(NotFound):
