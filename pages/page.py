@@ -18,8 +18,8 @@ FOLDER = Path(__file__).resolve().parent
 STATIC_FOLDER = FOLDER / "static"
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 # Seconds for which a browser keeps a file whose URL changes with the files: a year.

@@ -7,6 +7,7 @@ which no request has, and sets no cookie.
 from flask import Blueprint, Response
 
 from access.guard import everybody
+from pages.languages import NAMES_OF_LANGUAGES
 from pages.page import render
 from web.service import service
 
@@ -18,4 +19,9 @@ room = Blueprint("room", __name__)
 def interview() -> Response:
     """Answer with the room."""
     config = service().config
-    return render("room.html", contact=config.contact, max_message_chars=config.max_message_chars)
+    return render(
+        "room.html",
+        contact=config.contact,
+        max_message_chars=config.max_message_chars,
+        names=NAMES_OF_LANGUAGES,
+    )
