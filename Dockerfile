@@ -14,6 +14,7 @@ COPY monitoring monitoring
 COPY openai_api openai_api
 COPY pages pages
 COPY positions positions
+COPY records records
 COPY scorecards scorecards
 COPY storage storage
 COPY web web

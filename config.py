@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from dotenv import load_dotenv
 from limits import parse_many
 
+# What stands for the key where a rehearsal stands in for OpenAI.
+REHEARSAL_KEY = "rehearsal"
+
 APP_FOLDER = Path(__file__).resolve().parent
 
 
@@ -373,6 +376,11 @@ class Config:
     port: int = _setting(_count, default=5000)
     """The port of `python app.py`, on 127.0.0.1. gunicorn reads `PORT` too, and then listens on all
     interfaces."""
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """True if a rehearsal stands in for OpenAI, as there was no key at the start."""
+        return self.openai_api_key == REHEARSAL_KEY
 
     @property
     def is_postgresql(self) -> bool:

@@ -60,3 +60,19 @@ class RateLimited(TooManyRequests):
         super().__init__(f"{sentence} Nothing was stored; please try again in {reset} s.")
         self.limit = limit
         self.retry_after = reset
+
+
+class NotSignedIn(Unauthenticated):
+    """A page of the board was asked for without a session."""
+
+    sentence = "Please sign in."
+
+
+class WrongKey(Unauthenticated):
+    """A sign-in to the board with what is no key."""
+
+    sentence = "This is not one of the service's API keys. Copy it again, as a whole."
+
+
+class BoardOff(Forbidden):
+    """There is no board, or not from where the request comes."""

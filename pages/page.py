@@ -48,6 +48,15 @@ def render(template: str, **values: object) -> Response:
     )
 
 
+def render_english(template: str, status: int = 200, **values: object) -> Response:
+    """Answer with a page that has no translations, as it is not for applicants."""
+    text = render_template(
+        template, _=str, language="en", static=static_url, url=from_here, **values
+    )
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    return Response(text, status, mimetype="text/html", headers=headers)
+
+
 @pages.get("/static/<version>/<name>")
 @everybody
 def static_file(version: str, name: str) -> Response:

@@ -36,14 +36,14 @@ def put_position(access_key: str) -> Json:
     access_key = new_access_key_of_path(access_key)
     max_chars = MAX_CHARS_BESIDE_PROMPT + service().config.max_prompt_chars
     body = body_as(PositionBody, bytes_for(max_chars))
-    return {"status": "success", "position": _shown(_put(access_key, body))}
+    return {"status": "success", "position": _shown(put(access_key, body))}
 
 
 @positions.get("/positions/<access_key>")
 @key_needed
 def get_position(access_key: str) -> Json:
     """Answer with the position."""
-    return {"status": "success", "position": _shown(_position(access_key_of_path(access_key)))}
+    return {"status": "success", "position": _shown(position_of(access_key_of_path(access_key)))}
 
 
 @positions.get("/positions")
@@ -79,12 +79,18 @@ def draft_rubric() -> Json:
     """Answer with a rubric that the model proposes for the position; it is stored nowhere."""
     from positions.drafting import draft
 
-    position = _position(access_key_of_body())
+    position = position_of(access_key_of_body())
     deadline = time.monotonic() + service().config.reply_deadline
     return {"status": "success", "rubric": draft(position, service().llm, deadline)}
 
 
-def _position(access_key: str) -> "StoredPosition":
+def position_of(access_key: str) -> "StoredPosition":
+    """Return the position.
+
+    Raises:
+        NoPosition: There is none.
+
+    """
     from positions.queries import Positions
 
     with service().database.reading() as session:
@@ -94,7 +100,13 @@ def _position(access_key: str) -> "StoredPosition":
     return position
 
 
-def _put(access_key: str, body: "PositionBody") -> "StoredPosition":
+def put(access_key: str, body: "PositionBody") -> "StoredPosition":
+    """Store the position as a whole, and return it.
+
+    Raises:
+        BadField: Its prompt is too long.
+
+    """
     from positions.position import json_of, rubric_sha256
     from positions.queries import Positions, Rubrics, lock_of
 

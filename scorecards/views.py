@@ -96,7 +96,7 @@ def as_csv(comparison: Sequence[Row]) -> str:
     writer.writerow([*columns, *(f"score_{criterion}" for criterion in criteria)])
     for row in comparison:
         cells = [getattr(row, name) for name in columns]
-        writer.writerow(map(_cell, [*cells, *(row.scores.get(one) for one in criteria)]))
+        writer.writerow(map(cell, [*cells, *(row.scores.get(one) for one in criteria)]))
     return text.getvalue()
 
 
@@ -112,7 +112,7 @@ def _row(
     return Row(*applicant, scorecard_id, state, pending, total, coverage, scores, rubric_version)
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401  # whatever a row holds
+def cell(value: Any) -> Any:  # noqa: ANN401  # whatever a row holds
     """Return the value as a cell that no spreadsheet takes for a formula."""
     if isinstance(value, bool):
         return str(value).lower()

@@ -67,7 +67,10 @@ SCORECARDS = """
     )
 """
 SCORECARDS_INTERVIEW = "CREATE INDEX scorecards_interview ON scorecards (interview, number)"
-SCORECARDS_POSITION = "CREATE INDEX scorecards_position ON scorecards (position, number)"
+# With what lists and counts of a position need, as each row of the table is large.
+SCORECARDS_POSITION = """
+    CREATE INDEX scorecards_position ON scorecards (position, number, state, interview, total)
+"""
 
 # What the model answered in each run, stored as it comes: after a crash, no run is asked for twice.
 SCORECARD_RUNS = """

@@ -29,6 +29,9 @@ MAX_REASON_CHARS = 2000
 MAX_REVIEWER_CHARS = 320
 MAX_REVIEW_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS + 100
 
+# Characters of a decision's fields together.
+MAX_DECISION_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS + 20
+
 # Browsers and HTTP clients take these out of a URL, percent-encoded or not.
 TAKEN_OUT_OF_URLS = (".", "..")
 
@@ -204,6 +207,7 @@ def body_limits(config: Config) -> dict[bytes, int]:
         b"/draft_rubric": bytes_for(config.max_key_chars),
         b"/score_interview": _max_bytes(config, 0),
         b"/review_scorecard": _max_bytes(config, MAX_REVIEW_CHARS),
+        b"/decide": _max_bytes(config, MAX_DECISION_CHARS),
         b"/invitations": _max_bytes(config, _METADATA_CHARS),
         b"/revoke_invitation": _max_bytes(config, 0),
         b"/open_invitation": bytes_for(MAX_SECRET_CHARS),
