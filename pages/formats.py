@@ -39,9 +39,15 @@ REJECTIONS: Mapping[str, str] = {
 
 
 def moment(stored: str | None) -> str:
-    """Return a stored time as `24 Nov 2026, 12:43`, and text that is not a time unchanged."""
+    """Return a stored time as `24 Nov 2025, 12:43`, without the year if it is this year's.
+
+    Text that is not a time is returned unchanged.
+    """
     time = as_datetime(stored)
-    return f"{time.day} {time:%b %Y, %H:%M}" if time else stored or ""
+    if time is None:
+        return stored or ""
+    year = "" if time.year == datetime.now(UTC).year else f" {time.year}"
+    return f"{time.day} {time:%b}{year}, {time:%H:%M}"
 
 
 def iso(stored: str | None) -> str:
@@ -75,7 +81,7 @@ def duration(seconds: float | None) -> str:
         return "–"
     minutes = round(seconds / 60)
     if minutes < 1:
-        return "under a minute"
+        return "< 1 min"
     days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
     parts = [(days, "d"), (hours, "h"), (minutes, "min")]
     return " ".join(f"{number} {unit}" for number, unit in parts if number)

@@ -6,15 +6,18 @@ const all = (selector, within = document) => [...within.querySelectorAll(selecto
 
 // Times are UTC on the page; here they become those of the reader.
 export function localTimes(within = document) {
-  const format = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  const thisYear = new Date().getFullYear();
   for (const time of all("time[datetime]", within)) {
     const moment = new Date(time.dateTime);
-    if (!Number.isNaN(moment.valueOf())) time.textContent = format.format(moment);
+    if (Number.isNaN(moment.valueOf())) continue;
+    const year = moment.getFullYear() === thisYear ? undefined : "numeric";
+    const day = moment.toLocaleDateString("en-GB", { day: "numeric", month: "short", year });
+    time.textContent = `${day}, ${moment.toLocaleTimeString("en-GB", { timeStyle: "short" })}`;
   }
 }
 
 // A quote may be cut where another one begins: all its pieces are lit, and the first is shown.
-function lightQuote() {
+function lightQuote(shows = true) {
   const name = decodeURIComponent(location.hash.slice(1));
   for (const mark of all("mark.lit")) mark.classList.remove("lit");
   for (const link of all(".quotes a[aria-current]")) link.removeAttribute("aria-current");
@@ -22,7 +25,7 @@ function lightQuote() {
   const marks = all("mark[data-spans]").filter((mark) => mark.dataset.spans.split(" ").includes(name));
   for (const mark of marks) mark.classList.add("lit");
   document.querySelector(`.quotes a[href="#${CSS.escape(name)}"]`)?.setAttribute("aria-current", "true");
-  if (!marks.length) return;
+  if (!marks.length || !shows) return;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   marks[0].scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
 }
@@ -82,20 +85,13 @@ limitComparison();
 copyButtons();
 showPrint();
 lightQuote();
-addEventListener("hashchange", lightQuote);
+addEventListener("hashchange", () => lightQuote());
 for (const link of all('.quotes a[href^="#"]')) {
   // Also when the address has it already.
-  link.addEventListener("click", () => setTimeout(lightQuote));
+  link.addEventListener("click", () => setTimeout(() => lightQuote()));
 }
 document.getElementById("errors")?.focus();
 renew(document.body.dataset.version, (part) => {
   localTimes(part);
-  lightQuoteQuietly();
+  lightQuote(false);
 });
-
-function lightQuoteQuietly() {
-  const name = decodeURIComponent(location.hash.slice(1));
-  for (const mark of all("mark[data-spans]")) {
-    mark.classList.toggle("lit", mark.dataset.spans.split(" ").includes(name));
-  }
-}
