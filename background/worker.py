@@ -111,8 +111,8 @@ class Worker:
         self._threads: list[Thread] = []
         self._stopping = Event()
         self._held: set[_Held] = set()
-        # Held from the look at `_stopping` until the job is in `_held`, so that no job is claimed
-        # after those that are held have been put back.
+        # Locked from the look at `_stopping` until a claimed job is in `_held`, so that none is
+        # claimed once what is in `_held` has been put back.
         self._claiming = Lock()
 
     def start(self) -> None:
@@ -235,14 +235,16 @@ class Worker:
         with self._claiming:
             under_way = list(self._held)
         for held in under_way:
-            held.until = 0.0
-            try:
-                with self._database.transaction() as session:
-                    Jobs(session).put_back(held.job)
-            except Exception as error:  # its lease runs out
-                _log_failure(
-                    error, "Job %s %s was not put back: %s", held.job.kind, held.job.subject
-                )
+            held.until = 0.0  # at once for all: the database may take its time
+        for held in under_way:
+            self._put_back(held.job)
+
+    def _put_back(self, job: Job) -> None:
+        try:
+            with self._database.transaction() as session:
+                Jobs(session).put_back(job)
+        except Exception as error:  # its lease runs out
+            _log_failure(error, "Job %s %s was not put back: %s", job.kind, job.subject)
 
     def _renew(self, held: _Held) -> None:
         until = time.monotonic() + self._lease

@@ -20,7 +20,8 @@ from config import REHEARSAL_KEY
 from openai_api.faults import FAULTS as FAULTS
 from openai_api.faults import Behaviour as Behaviour
 from openai_api.faults import Json, Sent, answered, failed, whole
-from openai_api.rehearsed_ratings import answer_in_json
+from openai_api.rehearsed_drafts import draft
+from openai_api.rehearsed_ratings import rating
 
 # The answer to the applicant's nth message; the first is the opening, the last the closing.
 SCRIPT = (
@@ -32,6 +33,9 @@ SCRIPT = (
     "What would you like to know from us?",
     "That was my last question. Thank you for your time and insights.",
 )
+
+# The name of the schema by which a request for a rating is known.
+RATING = "rating"
 
 # Bytes of a request's head.
 MAX_REQUEST_BYTES = 65_536
@@ -165,7 +169,11 @@ class Rehearsal:
         if behaviour.echo:
             answer = f"You said: {conversation[-1][1]}"
         if (request.get("response_format") or {}).get("type") == "json_schema":
-            answer = answer_in_json(request, behaviour.rating, self.requests)
+            asked = request["response_format"]["json_schema"]
+            if asked["name"] == RATING:
+                answer = rating(request, behaviour.rating, self.requests)
+            else:
+                answer = draft(asked["schema"])
         return behaviour, answered(behaviour, request, conversation, answer)
 
     def _list_models(self) -> tuple[Behaviour, Iterator[Sent]]:

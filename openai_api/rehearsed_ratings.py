@@ -1,4 +1,4 @@
-"""The rehearsal's answers in JSON: ratings of interviews, with true quotes, and drafts of rubrics.
+"""The rehearsal's ratings of interviews, with true quotes.
 
 No AI reads anything: the number of an applicant's longer sentences makes the score, so that who
 says more gets more. It depends on nothing else than the request, so that the same request has the
@@ -7,14 +7,11 @@ same answer. Ratings go wrong on request, in every way that a model's can.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Json = dict[str, Any]
-
-# The name of the schema by which a rating is recognized.
-RATING = "rating"
 
 # Characters of a quote that can be verified.
 QUOTE_CHARS = range(12, 301)
@@ -31,33 +28,6 @@ RATIONALE = (
     "This is a rehearsal: no AI has read the interview. The score only counts the applicant's"
     " longer sentences."
 )
-
-# What a draft of a rubric says, by the key and the number of the criterion; any other key gets its
-# own name as its text.
-DRAFT: Mapping[str, Sequence[str]] = {
-    "id": ("own_part", "problem_solving", "working_together"),
-    "title": ("Own part", "Problem solving", "Working together"),
-    "definition": (
-        "Says what they did themselves in a piece of work, and what came of it.",
-        "Says how they found out what was wrong, and what they did about it.",
-        "Says how they worked with others, also where it was difficult.",
-    ),
-    "1": (
-        "Speaks of work in general, or of what others did.",
-        "Names no problem, or leaves it to others.",
-        "Names nobody, or only blames others.",
-    ),
-    "3": (
-        "Names a piece of work and a task of their own in it.",
-        "Names a problem and what they did.",
-        "Names a situation with others and what they did in it.",
-    ),
-    "5": (
-        "Names task, steps and result, and why they chose these steps.",
-        "Says how they found the cause, what they tried, and what they changed for later.",
-        "Says what others needed, what they changed in their own way, and what came of it.",
-    ),
-}
 
 INSTRUCTION = re.compile(r"\b(?:score|rate|rating|give|award)\b.*\b5\b", re.IGNORECASE)
 
@@ -82,18 +52,15 @@ class Question:
         return {**self.answer, "evidence": evidence, "score": self.answer["score"] or 3}
 
 
-def answer_in_json(request: Json, fault: str, requests: Iterable[Json]) -> str:
-    """Return the answer to a request with a JSON schema.
+def rating(request: Json, fault: str, requests: Iterable[Json]) -> str:
+    """Return the answer to a request for a rating.
 
     Args:
         request: The body.
-        fault: One of `RATING_FAULTS` in which a rating goes wrong; empty: none.
+        fault: One of `RATING_FAULTS` in which the rating goes wrong; empty: none.
         requests: The latest requests, this one included.
 
     """
-    asked = request["response_format"]["json_schema"]
-    if asked["name"] != RATING:
-        return json.dumps(_fitting(asked["schema"], "", 0), ensure_ascii=False)
     question = _question(request, requests)
     answer = RATING_FAULTS[fault](question) if fault else question.answer
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
@@ -144,37 +111,6 @@ def _sentences(turns: list[Json]) -> Iterator[tuple[int, str]]:
             # Not what was masked, which has no letters.
             if len(text) in QUOTE_CHARS and re.search(r"[^\W\d_]{2}", text):
                 yield turn["message_id"], text
-
-
-def _fitting(schema: Json, name: str, number: int) -> Any:
-    """Return a value that fits a schema for strict output, under the key and in the nth object."""
-    if "enum" in schema:
-        return schema["enum"][0]
-    choices = schema.get("anyOf") or [
-        {**schema, "type": kind} for kind in _listed(schema.get("type", "null"))
-    ]
-    kind = next((choice for choice in choices if choice.get("type") == "null"), choices[0])
-    match kind["type"]:
-        case "object":
-            return {
-                key: _fitting(value, key, number)
-                for key, value in kind.get("properties", {}).items()
-            }
-        case "array":
-            size = min(max(kind.get("minItems", 0), len(DRAFT["id"])), kind.get("maxItems", 99))
-            return [_fitting(kind["items"], name, index) for index in range(size)]
-        case "string":
-            known = DRAFT.get(name, ())
-            return known[number] if number < len(known) else f"{name}_{number + 1}"
-        case "integer" | "number":
-            return kind.get("minimum", 1)
-        case "boolean":
-            return False
-    return None
-
-
-def _listed(kind: str | list[str]) -> list[str]:
-    return kind if isinstance(kind, list) else [kind]
 
 
 def _said(question: Question) -> tuple[int, str]:

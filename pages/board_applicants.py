@@ -61,7 +61,9 @@ def applicants_csv(access_key: str) -> Response:
     search = _search()
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*("name", "email", "state", "messages", "last_activity", "total"), *Row._fields[-3:]])
+    writer.writerow(
+        [*("name", "email", "state", "messages", "last_activity", "total"), *Row._fields[-3:]]
+    )
     offset = 0
     while True:
         with service().database.reading() as session:
@@ -78,7 +80,9 @@ def applicants_csv(access_key: str) -> Response:
 def compare(access_key: str) -> Response:
     """Show up to four applicants side by side."""
     position = position_of(access_key_of_path(access_key))
-    numbers = [int(text) for text in request.args.getlist("i") if text.isdecimal() and len(text) < 18]
+    numbers = [
+        int(text) for text in request.args.getlist("i") if text.isdecimal() and len(text) < 18
+    ]
     shown = []
     with service().database.reading() as session:
         for number in list(dict.fromkeys(numbers))[:MOST_COMPARED]:
@@ -111,9 +115,7 @@ def compare(access_key: str) -> Response:
 def download(text: str, content_type: str, name: str) -> Response:
     """Answer with a file that browsers save."""
     disposition = f'attachment; filename="{name}"'
-    return Response(
-        text, content_type=content_type, headers={"Content-Disposition": disposition}
-    )
+    return Response(text, content_type=content_type, headers={"Content-Disposition": disposition})
 
 
 def _search() -> Search:

@@ -66,13 +66,18 @@ def score(number: int) -> "AnyResponse":
         scoring().request(seen.interview, again=again)
     except ApiError as error:
         return _page(seen, {"score": str(error)}, {}, 409)
-    return go_to(_url(number), "The interview is being scored. The scorecard appears here by itself.")
+    return go_to(
+        _url(number), "The interview is being scored. The scorecard appears here by itself."
+    )
 
 
 def review(number: int) -> "AnyResponse":
     """Store a person's word on a criterion."""
     seen = _seen(number)
-    form = {name: request.form.get(name, "") for name in ("id", "criterion", "score", "reason", "reviewer")}
+    form = {
+        name: request.form.get(name, "")
+        for name in ("id", "criterion", "score", "reason", "reviewer")
+    }
     value: dict[str, Any] = dict(form)
     value["score"] = int(form["score"]) if form["score"] in tuple("12345") else None
     prefix = f"review-{form['criterion']}"
@@ -91,7 +96,9 @@ def review(number: int) -> "AnyResponse":
             errors[prefix] = str(error)
     if errors:
         return _page(seen, errors, form, 400)
-    return go_to(f"{_url(number)}#criterion-{form['criterion']}", "Your review is stored, and counts.")
+    return go_to(
+        f"{_url(number)}#criterion-{form['criterion']}", "Your review is stored, and counts."
+    )
 
 
 def decide(number: int) -> "AnyResponse":

@@ -124,7 +124,9 @@ def _lines(access_key: str, values: dict[str, str], errors: dict[str, str]) -> l
         try:
             text = file.read().decode("utf-8-sig")
         except UnicodeDecodeError:
-            errors["file"] = "This file is not in UTF-8. Save it as CSV in UTF-8, and choose it again."
+            errors["file"] = (
+                "This file is not in UTF-8. Save it as CSV in UTF-8, and choose it again."
+            )
             return []
         values["lines"] = text
     try:

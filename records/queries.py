@@ -32,9 +32,7 @@ class Decisions:
         )
         return list(map(Decision._make, rows.fetchall()))
 
-    def add(
-        self, interview: InterviewKey, decision: str, reason: str, reviewer: str
-    ) -> Decision:
+    def add(self, interview: InterviewKey, decision: str, reason: str, reviewer: str) -> Decision:
         """Store a decision of now, and return it."""
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
         made = Decision(decision, reason, reviewer, now)

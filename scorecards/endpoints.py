@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, current_app, request
 
 from access.guard import key_needed
+from scorecards.scorecard import JOB_KIND
 from web.bodies import Json, checked
 from web.fields import (
     MAX_REVIEW_CHARS,
@@ -27,12 +28,12 @@ CSV = "text/csv"
 
 def scoring() -> "Scoring":
     """Return the scorecards of the current app."""
-    from scorecards.scoring import KIND, Scoring
+    from scorecards.scoring import Scoring
 
     made: Scoring | None = current_app.extensions.get("scorecards")
     if made is None:
         parts = service()
-        made = Scoring(parts.database, parts.config, lambda: parts.worker.wake(KIND))
+        made = Scoring(parts.database, parts.config, lambda: parts.worker.wake(JOB_KIND))
         current_app.extensions["scorecards"] = made
     return made
 
@@ -65,23 +66,19 @@ def get_scorecard(access_key: str, name: str, email: str) -> Json:
 
 @scorecards.get("/get_scorecards/<access_key>")
 @key_needed
-def get_scorecards(access_key: str) -> tuple[Json, int, dict[str, str]] | Response:
+def get_scorecards(access_key: str) -> Response:
     """Answer with one row an applicant, as JSON or as CSV."""
-    from scorecards.views import as_csv, row_json, rows
+    from scorecards.views import as_csv, as_json, rows
 
     comparison = rows(*scoring().applicants(access_key_of_path(access_key)))
-    best = request.accept_mimetypes.best_match(["application/json", CSV])
-    if best != CSV:
-        body = {"status": "success", "scorecards": list(map(row_json, comparison))}
-        return body, 200, {"Vary": "Accept"}
-    return Response(
-        as_csv(comparison),
-        content_type=f"{CSV}; charset=utf-8; header=present",
-        headers={
-            "Content-Disposition": 'attachment; filename="scorecards.csv"',
-            "Vary": "Accept",
-        },
-    )
+    if request.accept_mimetypes.best_match(["application/json", CSV]) == CSV:
+        response = Response(as_csv(comparison), content_type=f"{CSV}; charset=utf-8")
+        response.headers["Content-Disposition"] = 'attachment; filename="scorecards.csv"'
+    else:
+        text = f'{{"status":"success","scorecards":{as_json(comparison)}}}\n'
+        response = Response(text, mimetype="application/json")
+    response.vary.add("Accept")
+    return response
 
 
 @scorecards.post("/review_scorecard")

@@ -37,8 +37,7 @@ class NoScorecard(NotFound):
 class NotReviewable(Conflict):
     """A review of a scorecard that has no result."""
 
-    def __init__(self, state: str) -> None:
-        super().__init__(f"The scorecard is {state}: it has no score that could be reviewed.")
+    sentence = "The scorecard is pending or has failed: it has no score that could be reviewed."
 
 
 class NoCriterion(BadField):

@@ -31,16 +31,7 @@ def verify(
     flags: Sequence[Flag],
 ) -> tuple[tuple[Evidence, ...], tuple[RejectedEvidence, ...]]:
     """Return the quotes that the applicant said, each once, and those that are refused."""
-    said = Said(transcript, flags)
-    evidence: dict[Evidence, None] = {}
-    rejected = []
-    for claim in claims:
-        found = said.find(claim)
-        if isinstance(found, Evidence):
-            evidence[found] = None
-        else:
-            rejected.append(RejectedEvidence(criterion, claim.message_id, claim.quote, found))
-    return tuple(evidence), tuple(rejected)
+    return Said(transcript, flags).verify(criterion, claims)
 
 
 class Said:
@@ -55,6 +46,20 @@ class Said:
     def has(self, text: str) -> bool:
         """Return whether anybody said so, applicant or interviewer."""
         return any(turn.has(_Quote(text)) for turn in self._turns.values())
+
+    def verify(
+        self, criterion: str, claims: Sequence[Claim]
+    ) -> tuple[tuple[Evidence, ...], tuple[RejectedEvidence, ...]]:
+        """Return the quotes that the applicant said, each once, and those that are refused."""
+        evidence: dict[Evidence, None] = {}
+        rejected = []
+        for claim in claims:
+            found = self.find(claim)
+            if isinstance(found, Evidence):
+                evidence[found] = None
+            else:
+                rejected.append(RejectedEvidence(criterion, claim.message_id, claim.quote, found))
+        return tuple(evidence), tuple(rejected)
 
     def find(self, claim: Claim) -> Evidence | Rejection:
         """Return what the applicant said in the message that the claim names, or why nothing."""

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from functools import cache, cached_property
 
 FORMAT_CHARACTERS = (
     "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e"
@@ -64,7 +65,7 @@ _TRAILING = "".join(re.findall(f"[{FORMAT_CHARACTERS}]", _ALL))
 _WORD = re.compile(rf"(?:\s(?=[{_EXTENDING}]))?\S+")
 
 _UNSEEN = re.compile(f"[{_INVISIBLE}]+")
-_RUN = re.compile(r"([ -])\1+")
+_DASHES_IN_A_ROW = re.compile(r"-{2,}")
 
 _DASHES = _characters_of("Pd") + "\u2043\u2212"
 _QUOTATION_MARKS = (
@@ -98,6 +99,11 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKD", text).translate(_SIGNS)
 
 
+def _without_runs(text: str) -> str:
+    """Make one of each run of dashes, and one blank of each run of white space within the text."""
+    return " ".join(_DASHES_IN_A_ROW.sub("-", text).split())
+
+
 class Folded:
     """A text as it is compared, each place of which can be traced to the text as it is stored.
 
@@ -108,20 +114,21 @@ class Folded:
     def __init__(self, stored: str, folding: Callable[[str], str] = folded) -> None:
         self._stored = stored
         self._folding = folding
-        self._words: list[tuple[int, int]] = []
-        self._starts: list[int] = []
-        words = []
-        length = 0
-        for match in _WORD.finditer(stored):
-            word = _RUN.sub(r"\1", folding(match[0])).strip(" ")
-            if word:
-                self._words.append(match.span())
-                self._starts.append(length)
-                words.append(word)
-                length += len(word) + 1
-        self.text = " ".join(words)
+        self.text = _without_runs(folding(stored))
         self._traced = -1
         self._places: list[tuple[int, int]] = []
+
+    @cached_property
+    def _words(self) -> tuple[list[int], list[tuple[int, int]]]:
+        """Where words start in the folded text, and where they are stored."""
+        starts, places = [], []
+        length = 0
+        for match in _WORD.finditer(self._stored):
+            if word := _without_runs(self._folding(match[0])):
+                starts.append(length)
+                places.append(match.span())
+                length += len(word) + 1
+        return starts, places
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return which part of the stored text `text[start:end]` comes from.
@@ -134,22 +141,26 @@ class Folded:
         return self._place(start)[0], self._place(end - 1)[1]
 
     def _place(self, position: int) -> tuple[int, int]:
-        word = bisect_right(self._starts, position) - 1
+        starts, places = self._words
+        word = bisect_right(starts, position) - 1
         if word != self._traced:
             self._traced = word
-            self._places = list(self._places_of(*self._words[word]))
-        within = position - self._starts[word]
-        return self._places[min(within, len(self._places) - 1)]
+            self._places = list(self._places_of(*places[word]))
+        within = position - starts[word]
+        is_blank_behind = within == len(self._places)
+        return self._places[within - is_blank_behind]
 
     def _places_of(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Yield for each folded character of the word where its cluster is stored."""
+        folding = cache(self._folding)
         last = " "
         for cluster in _CLUSTER.finditer(self._stored, start, end):
             place = cluster.start(), _end_of(cluster)
-            for character in self._folding(cluster[0]):
-                if character != last or character not in " -":
+            for character in folding(cluster[0]):
+                sign = " " if character.isspace() else character
+                if sign != last or sign not in " -":
                     yield place
-                last = character
+                last = sign
 
 
 def widened(text: str, start: int, end: int) -> tuple[int, int]:

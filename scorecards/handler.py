@@ -16,6 +16,7 @@ from background.worker import LEASE, Retry
 from config import Config
 from db import Database, InterviewKey, Messages, PositionTerms, Session
 from llm import LLM
+from scorecards.scorecard import JOB_KIND
 
 if TYPE_CHECKING:
     from interviews.history import TranscriptMessage
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class ScorecardHandler:
     """Makes the scorecards that are pending."""
 
-    kind = "score"
+    kind = JOB_KIND
 
     def __init__(self, database: Database, llm: LLM, config: Config) -> None:
         self._database = database
@@ -74,9 +75,10 @@ class ScorecardHandler:
         try:
             runs = self._rated(scorecard, transcript, job, is_held)
         except ScoringFailed as error:
+            reason = f"{error.reason[:1].upper()}{error.reason[1:]}."
             if error.is_passing:
-                raise Retry(error.reason) from error
-            self._fail(job, error.reason)
+                raise Retry(reason) from error
+            self._fail(job, reason)
             return
         self._finish(scorecard, transcript, runs, job)
 

@@ -15,7 +15,8 @@ _END = (
 )
 _FIVE = rf"(?:[45]|four|five|10|ten|100)(?: ?(?:/|out of|of) ?(?:5|five|10|ten|100))?{_END}"
 _A_FIVE = (
-    rf"(?:(?:an? |the )?(?:(?:score|rating|grade|mark) of )?(?:an? )?(?:perfect |straight |full )?"
+    rf"(?:(?:an? |the )?(?:(?:score|rating|grade|mark) (?:of )?)?(?:an? )?(?:perfect |straight "
+    rf"|full )?"
     rf"{_FIVE})"
 )
 _TOP = (
@@ -64,6 +65,9 @@ IMPERATIVES = re.compile(
             r"|exceptional|exemplary|highest|maximum|top|met|correct)\b)",
             rf"(?:rate|score|grade) (?:me|my \w+|this(?: {_ANSWER})?|the {_ANSWER}) (?:as|at"
             rf"|with)\b",
+            rf"(?:output|return|(?:respond|answer|reply) with) (?:only |just |exactly )?{_A_FIVE}",
+            r"(?:pretend|assume|act as if) (?:that )?(?:i|the (?:applicant|candidate))"
+            r" (?:met|meets?|fulfil\w*|passed)\b",
             r"(?:set|assign|output|return|write|print|put|change|raise|increase|adjust"
             r"|(?:respond|answer|reply) with) (?:\w+ ){0,3}?(?:score|rating|grade)s?"
             rf"(?: \w+){{0,2}}? ?(?:to|of|as|=|:) ?(?:an? |the )?(?:{_FIVE}|maximum|highest)",
@@ -91,14 +95,18 @@ PHRASES = re.compile(
             rf"|award"
             r"|mark|do|remember|it is your)\b",
             r"\bas an? (?:ai|llm|(?:large )?language model)\b[\w ]{0,20},? ?you\b",
-            rf"\bif you are an? (?:{_MODEL}|automated|bot)\b",
+            rf"\bif you are an? (?:{_MODEL}|automated (?:evaluator|system|scorer)|bot)\b",
             r"\byou are now (?:an? |in |the )?(?:ai|dan|free|unrestricted|helpful|assistant"
             r"|developer"
             rf"|{_MODEL})\b",
             rf"\b(?:dear|attention|hey|hello|hi|note to|message to|to) (?:the |all |any )?{_MODEL}"
             r" ?[,:!]",
-            r"\b(?:note|message|reminder) (?:to|for) (?:the |all |any )?"
+            r"\b(?:note|message|reminder) (?:to|for) (?:the |all |any )?(?:ai )?"
             r"(?:evaluator|scorer|grader|rater|llm|(?:scoring|grading|rating) (?:model|system))\b",
+            r"\byou are (?:now )?an? (?:\w+ )?(?:evaluator|scorer|grader|rater)\b",
+            rf"\bthe (?:score|rating|grade) (?:should|must|shall|has to|will|is to) be {_A_FIVE}",
+            rf"\bthe (?:correct|right|only|fair|appropriate|true) (?:score|rating"
+            rf"|grade) is {_A_FIVE}",
             r"\b(?:new|updated|revised|additional|real|actual|hidden|secret|important) (?:system )?"
             r"instructions? ?:",
             r"\bsystem (?:prompt|override|message|note|instruction)s? ?:",
@@ -109,6 +117,8 @@ PHRASES = re.compile(
             rf"\b(?:this|the) {_ANSWER} (?:must|should|shall|has to|deserves|is to|needs to|merits)"
             rf"(?: \w+){{0,4}}? (?:{_A_FIVE}|{_TOP})",
             # German
+            r"\b(?:gib|geben sie|vergib|vergeben sie|musst du|du musst|mussen sie|sie mussen)"
+            r" (?:\w+ ){0,3}?(?:5|funf|fuenf|volle|maximale|alle) punkte?\b",
             r"\b(?:ignorier\w*|vergiss|vergessen sie|missacht\w*|ubergeh\w*"
             r"|befolgen? (?:sie )?nicht)"
             r" (?:\w+ ){0,3}?(?:(?:vorherig|bisherig|obig|vorig|fruher|vorangegangen|vorstehend)\w*"
@@ -124,6 +134,7 @@ PHRASES = re.compile(
             r"\b(?:du musst|sie mussen) (?:\w+ ){0,5}?(?:(?:mit|eine|als) (?:5|funf|fuenf)\b"
             r"|(?:hochst|best)\w* (?:punkt|note|bewertung)\w*)",
             # Spanish
+            r"\b(?:pon|ponga|pongan|da|den) un (?:5|cinco|10|diez)\b",
             r"\b(?:ignor(?:a|e|ad|en)|olvid(?:a|e|ad|en)|descart(?:a|e|ad|en)|omit(?:e|a|an)"
             r"|no (?:sigas|siga|tengas en cuenta|tenga en cuenta)|haz caso omiso de"
             r"|haga caso omiso de)"
@@ -152,12 +163,20 @@ PHRASES = re.compile(
             r"|exemple))\b"
             r"|(?:meilleure|plus haute) (?:note|evaluation)|(?:note|score|evaluation) maxim\w*"
             r"|maximum)",
-            r"\b(?:note|notez|evalue|evaluez)(?:-moi)? (?:cette|ce|ceci|cela|ma|mon|mes|la reponse"
-            r"|le candidat)? ?(?:\w+ ){0,3}?(?:5|cinq|comme (?:excellent|parfait)\w*|au maximum)\b",
-            r"\b(?:tu dois|vous devez|il faut) (?:me )?(?:noter|attribuer|donner|accorder|evaluer)"
-            r" (?:\w+ ){0,5}?(?:un 5|un cinq|5 sur 5|note maximale|maximum)\b",
+            r"\b(?:notez|evaluez|(?:note|evalue)(?=-moi\b| (?:cette|ceci|ma|mon|mes)\b))(?:-moi)?"
+            r" (?:\w+ ){0,4}?(?:(?:5|cinq)(?= ?(?:$|[.!,;/]|sur\b|points?\b))"
+            r"|comme (?:excellent|parfait)\w*|au maximum)",
+            r"\b(?:tu dois|vous devez|il faut) (?:me )?(?:noter|attribuer|donner|accorder|evaluer"
+            r"|mettre)"
+            r" (?:\w+ ){0,5}?(?:(?:5|cinq)(?= ?(?:$|[.!,;/]|sur\b|points?\b))|note maximale"
+            r"|maximum)",
+            r"\b(?:donnez|donne|attribuez|attribue|mettez|mets|accordez|accorde) (?:\w+ ){0,3}?"
+            r"(?:note maximale|meilleure note|5 sur 5|cinq sur cinq)\b",
+            r"\b(?:ignor|oubli)(?:e|ez) (?:toutes )?(?:tes|vos) (?:instructions|consignes"
+            r"|regles)\b",
             # Filipino
-            r"\b(?:(?:huwag|wag) (?:mo|mong|ninyo|ninyong|nyo|nyong)(?: nang)? (?:pansinin|sundin"
+            r"\b(?:(?:huwag|wag) (?:(?:mo|mong|ninyo|ninyong|nyo|nyong) )?(?:nang )?(?:pansinin"
+            r"|sundin"
             r"|gamitin|intindihin)|balewalain(?: mo| ninyo)?|kalimutan mo|kalimutan ninyo"
             r"|ipagwalang-? ?bahala(?: mo| ninyo)?) (?:\w+ ){0,5}?(?:tagubilin|utos|panuto"
             r"|instruksyon"
@@ -172,6 +191,13 @@ PHRASES = re.compile(
             r"\b(?:i-? ?(?:rate|score|grade)|markahan|gradohan) (?:mo |ninyo |nyo )?(?:ako|ito|siya"
             r"|ang sagot\w*)(?: \w+){0,3}? (?:ng|nang|bilang|as) (?:\w+ )?(?:5|lima|perfect"
             r"|pinakamataas)",
+            r"\bkalimutan (?:mo |ninyo )?ang (?:\w+ ){0,2}?(?:nauna"
+            r"|nakaraan)\w* (?:\w+ )?(?:tagubilin"
+            r"|utos|panuto|instruksyon|instructions?)\b",
+            r"\bbigyan (?:mo |ninyo |nyo )?ng (?:5|lima|limang puntos"
+            r"|pinakamataas na \w+) ang (?:sagot"
+            r"|aplikante|kandidato)\w*",
+            r"\bdapat (?:ay )?(?:5|lima) ang (?:\w+ )?(?:score|iskor|marka|grado|rating)\b",
             # Keys of the answer that the scorer is to give, and marks of a model's own format
             r"\\?'(?:score|evidence|rationale|polarity|message_id)\\?' ?:",
             r"[{,] ?(?:evidence|rationale|polarity|message_id) ?:|\{ ?score ?:",
@@ -185,15 +211,17 @@ PHRASES = re.compile(
     )
 )
 
-ROLES = re.compile(
+OPENINGS = re.compile(
     r"\b(?:system|assistant|interviewer|evaluator|scorer|grader|ai|chatgpt|sistema|asistente"
     r"|entrevistadora?|systeme|intervieweu(?:r|se)|interviewerin|tagapanayam)"
     r"(?: (?:prompt|message|note|override))?[\])*_']{0,3} ?:"
+    rf"|\b(?:my )?(?:score|rating) ?[:=] ?{_FIVE}"
 )
-"""Who speaks, as in a transcript; suspicious where a sentence begins."""
+"""Who speaks, as in a transcript, and a score; suspicious where a sentence begins."""
 
 ENDS = re.compile(
-    r"\b(?:end|begin|beginning|start|close|ende|fin) (?:of |der |des |de |del )?(?:the |this |la "
+    r"\b(?:(?:this|here) is the )?(?:end|begin|beginning|start|close|ende|fin) (?:of |der |des "
+    r"|de |del )?(?:the |this |la "
     r"|el )?"
     r"(?:transcript\w*|transkripts?|transcripcion|interviews?|entrevista|entretien|conversation"
     r"|input|untrusted \w+|applicant\w*|candidate\w*|dialog\w*|context|prompt|turns?)\b"
@@ -202,7 +230,7 @@ ENDS = re.compile(
 
 DELIMITERS = re.compile(
     r"-{4,}|={4,}|~{4,}|#{4,}|[\u2012-\u2015\u2500\u2501\u2550]{4,}"
-    r"|[-=<>#*_~]{3,} ?/?(?:end|begin|start|stop)\b"
+    r"|[-=<>#*_~]{3} ?/?(?:end|begin|start|stop)\b"
     r"|\b(?-i:END) OF (?:THE )?(?-i:TRANSCRIPT|INTERVIEW|CONVERSATION|INPUT|DATA|TEXT|PROMPT)\b",
     re.IGNORECASE,
 )

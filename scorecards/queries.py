@@ -261,8 +261,8 @@ class ScorecardReviews:
 
     def add(
         self, scorecard_id: str, criterion: str, score: int | None, reason: str, reviewer: str
-    ) -> Review:
-        """Store a review of now, and return it."""
+    ) -> None:
+        """Store a review of now."""
         review = Review(criterion, score, reason, reviewer, _now())
         self._execute(
             "INSERT INTO scorecard_reviews"
@@ -270,7 +270,6 @@ class ScorecardReviews:
             " VALUES (:scorecard, :criterion, :score, :reason, :reviewer, :created_at)",
             {"scorecard": scorecard_id, **review._asdict()},
         )
-        return review
 
 
 def _scorecard(row: tuple[Any, ...]) -> Scorecard:

@@ -5,7 +5,6 @@ Everything here can be computed again from what is stored.
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from statistics import median_low
 
 from interviews.history import TranscriptMessage
 from scorecards.asking import rating_of
@@ -74,15 +73,12 @@ def counting(result: Json, reviews: Sequence[Review], rubric: Json) -> Counting:
 
 
 def _criterion(result: CriterionResult) -> Json:
-    scored = [score for score in result.runs if score is not None]
-    has_median = result.state != "insufficient_evidence" and scored
     return {
         **result._asdict(),
-        "evidence": [evidence._asdict() for evidence in result.evidence],
+        "machine_state": result.state,
         "runs": list(result.runs),
         "unmasked_runs": list(result.unmasked_runs),
-        "machine_state": result.state,
-        "machine_score": median_low(scored) if has_median else None,
+        "evidence": [evidence._asdict() for evidence in result.evidence],
     }
 
 

@@ -2,6 +2,9 @@
 
 from typing import Literal, NamedTuple
 
+JOB_KIND = "score"
+"""The kind of the jobs that make scorecards; the subject of each is a scorecard's id."""
+
 Polarity = Literal["supports", "detracts"]
 
 Rejection = Literal[
@@ -73,6 +76,7 @@ class JudgedRun(NamedTuple):
     score: int | None
     """The model's score; None if the run abstains, also for want of one verified quote."""
     rationale: str
+    """Without quotations that nobody said; empty if its score rests on no verified quote."""
     evidence: tuple[Evidence, ...]
     rejected: tuple[RejectedEvidence, ...]
 

@@ -27,6 +27,7 @@ from scorecards.errors import (
     NotReviewable,
 )
 from scorecards.queries import (
+    Counting,
     Json,
     Review,
     Scorecard,
@@ -35,11 +36,9 @@ from scorecards.queries import (
     Summary,
 )
 from scorecards.result import counting
+from scorecards.scorecard import JOB_KIND
 
-# The kind of the jobs, each of which has a scorecard's id as its subject.
-KIND = "score"
-
-
+# An id, random, so that nobody can guess another.
 ID = re.compile("[0-9a-f]{32}")
 
 
@@ -99,9 +98,10 @@ class Scoring:
 
         """
         with self._database.reading() as session:
-            # The reviews last: those that the scorecard's total includes are then among them.
             found = _found(session, interview, scorecard_id)
-            return found, ScorecardReviews(session).of(found.id)
+            reviews = ScorecardReviews(session).of(found.id)
+        # There may be a review more than when the scorecard was read.
+        return _counted(found, reviews), reviews
 
     def review(
         self,
@@ -123,15 +123,16 @@ class Scoring:
         with self._database.transaction(interview) as session:
             found = _found(session, interview, scorecard_id)
             if found.result is None:
-                raise NotReviewable(found.state)
+                raise NotReviewable
             if all(criterion != known["id"] for known in found.result["criteria"]):
                 raise NoCriterion
-            reviews = ScorecardReviews(session)
-            earlier = reviews.of(found.id)
-            every = [*earlier, reviews.add(found.id, criterion, score, reason, reviewer)]
-            counts = counting(found.result, every, found.record["rubric"]["body"])
+            stored = ScorecardReviews(session)
+            stored.add(found.id, criterion, score, reason, reviewer)
+            reviews = stored.of(found.id)
+            found = _counted(found, reviews)
+            counts = Counting(found.state, found.total, found.coverage, found.scores)
             Scorecards(session).count(found.id, counts)
-        return found._replace(**counts._asdict()), every
+        return found, reviews
 
     def applicants(self, access_key: str) -> tuple[list[tuple[str, str]], list[Summary]]:
         """Return name and e-mail address of everyone with an interview, and all scorecards."""
@@ -158,20 +159,15 @@ def add_pending(
         transcript_digest,
         rubric.version,
         digest_of(scorer),
-        record_of(transcript_digest, rubric, scorer),
+        {
+            "transcript_sha256": transcript_digest,
+            "rubric": {"version": rubric.version, "sha256": rubric.sha256, "body": rubric.body},
+            "scorer": scorer,
+            "runs": [],
+        },
     )
-    Jobs(session).add(KIND, scorecard_id)
+    Jobs(session).add(JOB_KIND, scorecard_id)
     return scorecard_id
-
-
-def record_of(transcript_digest: str, rubric: StoredRubric, scorer: Json) -> Json:
-    """Return what a scorecard is made from, before there are any runs."""
-    return {
-        "transcript_sha256": transcript_digest,
-        "rubric": {"version": rubric.version, "sha256": rubric.sha256, "body": rubric.body},
-        "scorer": scorer,
-        "runs": [],
-    }
 
 
 def scorer_of(config: Config) -> Json:
@@ -198,6 +194,14 @@ def rated_part(history: list[Message]) -> list[TranscriptMessage]:
 def transcript_sha256(messages: list[TranscriptMessage]) -> str:
     """Return the digest of all that a rating depends on: ids, roles and words."""
     return digest_of([[message.id, message.role, message.content] for message in messages])
+
+
+def _counted(scorecard: Scorecard, reviews: list[Review]) -> Scorecard:
+    """Return the scorecard with what counts by these reviews."""
+    if scorecard.result is None:
+        return scorecard
+    counts = counting(scorecard.result, reviews, scorecard.record["rubric"]["body"])
+    return scorecard._replace(**counts._asdict())
 
 
 def _found(session: Session, interview: InterviewKey, scorecard_id: str | None) -> Scorecard:

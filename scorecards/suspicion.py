@@ -19,8 +19,8 @@ from scorecards.phrases import (
     DELIMITERS,
     ENDS,
     IMPERATIVES,
+    OPENINGS,
     PHRASES,
-    ROLES,
 )
 from scorecards.scorecard import Flag
 
@@ -32,6 +32,8 @@ FARTHEST: Final = 300
 _STOP = re.compile(
     r"[.!?\u2026\u06d4\u0964]+(?=[\s\"'\u2019\u201d\u00bb)\]*_]|$)|[\u3002\uff01\uff1f]|[\r\n]+"
 )
+
+_LINE = re.compile(r"[^\r\n]+")
 
 _WHITE_SPACE = re.compile(r"\s+")
 
@@ -49,7 +51,7 @@ _LOOKALIKES = str.maketrans(
 
 
 def flags_of(transcript: Sequence[TranscriptMessage]) -> tuple[Flag, ...]:
-    """Return the suspicious sentences of the applicant, in their order, none of which overlap."""
+    """Return the suspicious sentences of the applicant, in their order; neighbours are one flag."""
     return tuple(
         Flag("injection_suspected", message.id, start, end)
         for message in transcript
@@ -62,26 +64,33 @@ def masked(
     transcript: Sequence[TranscriptMessage], flags: Sequence[Flag]
 ) -> list[TranscriptMessage]:
     """Return the transcript with each flagged character replaced by `MASK`."""
-    masked = []
-    for message in transcript:
-        content = message.content
-        for flag in flags:
-            if flag.message_id == message.id:
-                start, end = flag.start, min(flag.end, len(content))
-                content = content[:start] + MASK * (end - start) + content[end:]
-        masked.append(message._replace(content=content))
-    return masked
+    parts: dict[int, list[Flag]] = {}
+    for flag in flags:
+        parts.setdefault(flag.message_id, []).append(flag)
+    return [
+        message._replace(content=_masked(message.content, parts[message.id]))
+        if message.id in parts
+        else message
+        for message in transcript
+    ]
+
+
+def _masked(content: str, flags: Sequence[Flag]) -> str:
+    characters = list(content)
+    for flag in flags:
+        characters[flag.start : flag.end] = MASK * len(characters[flag.start : flag.end])
+    return "".join(characters)
 
 
 def _suspicious_parts(content: str) -> Iterator[tuple[int, int]]:
-    """Yield which parts to flag: whole sentences, joined where they overlap."""
+    """Yield which parts to flag: whole sentences; neighbours are one part."""
     stops = [0, *(match.end() for match in _STOP.finditer(content)), len(content)]
     last_start, last_end = 0, 0
     for start, end in sorted(_hits(content)):
         if end <= last_end:
             continue
         start, end = _sentence(content, stops, start, end)
-        if start < last_end:
+        if last_end and not content[last_end:start].strip():
             last_end = max(last_end, end)
             continue
         if last_end:
@@ -120,22 +129,32 @@ def _hits(content: str) -> Iterator[tuple[int, int]]:
     yield from invisible_in(content)
     for match in DELIMITERS.finditer(content):
         yield match.span()
+    yield from _orders(content, 0)
+    # The end of a line ends some orders, which white space, once folded, does not.
+    lines = list(_LINE.finditer(content))
+    if len(lines) > 1:
+        for line in lines:
+            yield from _orders(line[0], line.start())
+
+
+def _orders(content: str, offset: int) -> Iterator[tuple[int, int]]:
     text = Folded(content, _bare)
-    for match in PHRASES.finditer(text.text):
-        yield text.span(*match.span())
-    for match in IMPERATIVES.finditer(text.text):
-        place = text.span(*match.span())
-        before = text.text[max(match.start() - 40, 0) : match.start()]
-        if BEFORE_AN_IMPERATIVE.search(before) or _is_opening(content, place[0]):
-            yield place
-    for match in ROLES.finditer(text.text):
-        place = text.span(*match.span())
-        if _is_opening(content, place[0]):
-            yield place
-    for match in ENDS.finditer(text.text):
-        place = text.span(*match.span())
-        if _is_opening(content, place[0]) and _is_closing(content, place[1]):
-            yield place
+    for pattern in (PHRASES, IMPERATIVES, OPENINGS, ENDS):
+        for match in pattern.finditer(text.text):
+            start, end = text.span(*match.span())
+            is_opening = _is_opening(content, start)
+            if (
+                pattern is PHRASES
+                or (pattern is OPENINGS and is_opening)
+                or (pattern is ENDS and is_opening and _is_closing(content, end))
+                or (pattern is IMPERATIVES and (is_opening or _is_given(text.text, match.start())))
+            ):
+                yield offset + start, offset + end
+
+
+def _is_given(text: str, start: int) -> bool:
+    """Return whether an imperative is given as an order here, rather than told of."""
+    return BEFORE_AN_IMPERATIVE.search(text[max(start - 40, 0) : start]) is not None
 
 
 def _bare(text: str) -> str:
@@ -151,6 +170,6 @@ def _is_opening(content: str, start: int) -> bool:
 
 
 def _is_closing(content: str, end: int) -> bool:
-    """Return whether the line has no further word."""
+    """Return whether the line or the sentence has no further word."""
     behind = content[end : end + 20].splitlines()
-    return not behind or not any(map(str.isalnum, behind[0]))
+    return not behind or behind[0][:1] in (".", "!") or not any(map(str.isalnum, behind[0]))

@@ -6,7 +6,7 @@ from fractions import Fraction
 from statistics import median_low
 
 from interviews.history import TranscriptMessage
-from scorecards.evidence import SHORTEST, Said, verify
+from scorecards.evidence import SHORTEST, Said
 from scorecards.scorecard import (
     CriterionResult,
     CriterionState,
@@ -51,12 +51,11 @@ def judged(
     A score without one verified quote does not count, a low one neither, and what was written to
     explain it is left out.
     """
-    evidence, rejected = verify(criterion, rating.evidence, transcript, flags)
+    said = Said(transcript, flags)
+    evidence, rejected = said.verify(criterion, rating.evidence)
     if rating.score is not None and not evidence:
         return JudgedRun(None, "", (), rejected)
-    return JudgedRun(
-        rating.score, _without_inventions(rating.rationale, transcript), evidence, rejected
-    )
+    return JudgedRun(rating.score, _without_inventions(rating.rationale, said), evidence, rejected)
 
 
 def result_of(
@@ -137,9 +136,8 @@ def _together(evidence: Iterable[Iterable[Evidence]]) -> tuple[Evidence, ...]:
     return tuple(found[place] for place in sorted(found))
 
 
-def _without_inventions(rationale: str, transcript: Sequence[TranscriptMessage]) -> str:
+def _without_inventions(rationale: str, said: Said) -> str:
     """Replace what the rationale quotes though nobody said it."""
-    said = Said(transcript)
 
     def checked(quotation: re.Match[str]) -> str:
         words = next(group for group in quotation.groups() if group is not None).strip(_EDGES)

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from scorecards.queries import Json, Review, Scorecard, Summary
@@ -16,6 +17,9 @@ FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 CONTROLS = ("\t", "\r", "\n")
 
 
+_quoted = json.encoder.encode_basestring
+
+
 class Row(NamedTuple):
     """One applicant in the comparison."""
 
@@ -23,13 +27,14 @@ class Row(NamedTuple):
     email: str
     scorecard_id: str | None
     state: str
-    """Of the scorecard, or `unscored`."""
+    """Of the scorecard; `unscored` if there is none."""
     pending: bool
     """True if a scorecard is being made."""
     total: float | None
     coverage: float | None
-    scores: dict[str, int | None]
     rubric_version: int | None
+    scores: str
+    """An object of JSON: the score by criterion."""
 
 
 def scorecard_json(scorecard: Scorecard, reviews: Sequence[Review]) -> Json:
@@ -54,7 +59,7 @@ def scorecard_json(scorecard: Scorecard, reviews: Sequence[Review]) -> Json:
     }
 
 
-def rows(applicants: Iterable[tuple[str, str]], summaries: Iterable[Summary]) -> list[Row]:
+def rows(applicants: Iterable[tuple[str, str]], summaries: Sequence[Summary]) -> list[Row]:
     """Return a row for each applicant: the highest total first, those without a total last.
 
     Of an applicant's scorecards the newest with a result is shown; if none has one, the newest.
@@ -64,63 +69,77 @@ def rows(applicants: Iterable[tuple[str, str]], summaries: Iterable[Summary]) ->
         summaries: All scorecards, oldest first.
 
     """
-    summaries = list(summaries)
-    # One call for all: reading each by itself takes longer than all the rest.
-    scores = json.loads(f"[{','.join(summary.scores or '{}' for summary in summaries)}]")
-    shown: dict[tuple[str, str], tuple[Summary, dict[str, int | None]]] = {}
+    shown: dict[tuple[str, str], Summary] = {}
     pending = set()
-    for summary, scores_of_one in zip(summaries, scores, strict=True):
+    for summary in summaries:
         applicant = (summary.name, summary.email)
         if summary.state == "pending":
             pending.add(applicant)
-        if applicant not in shown or summary.scores or not shown[applicant][0].scores:
-            shown[applicant] = (summary, scores_of_one)
-    found = [
-        _row(applicant, shown.get(applicant), applicant in pending) for applicant in applicants
-    ]
-    found.sort(key=lambda row: (-row.total if row.total is not None else 1.0, row.name, row.email))
-    return found
+        if summary.scores or applicant not in shown or not shown[applicant].scores:
+            shown[applicant] = summary
+    found = []
+    for applicant in applicants:
+        known = shown.get(applicant)
+        if known is None:
+            row = Row(*applicant, None, "unscored", False, None, None, None, "{}")
+        else:
+            _, _, scorecard_id, state, total, coverage, scores, version = known
+            is_pending = applicant in pending
+            row = Row(
+                *applicant,
+                scorecard_id,
+                state,
+                is_pending,
+                total,
+                coverage,
+                version,
+                scores or "{}",
+            )
+        found.append((1.0 if row.total is None else -row.total, row))
+    found.sort(key=itemgetter(0, 1))
+    return [row for _, row in found]
 
 
-def row_json(row: Row) -> Json:
-    """Return a row of the comparison."""
-    return row._asdict()
+def as_json(comparison: Iterable[Row]) -> str:
+    """Return the rows as a list in JSON.
+
+    The scores are there as JSON already. Reading them only to write them again takes longer, for
+    thousands of applicants, than all the rest.
+    """
+    return f"[{','.join(map(_row_json, comparison))}]"
 
 
 def as_csv(comparison: Sequence[Row]) -> str:
-    """Return the comparison as CSV, with a column for each criterion of any rubric in it."""
-    criteria = list(dict.fromkeys(chain.from_iterable(row.scores for row in comparison)))
+    """Return the rows as CSV, with a column for each criterion of any rubric among them."""
+    # One call for all: one for each takes twice as long.
+    scores = json.loads(f"[{','.join(row.scores for row in comparison)}]")
+    criteria = list(dict.fromkeys(chain.from_iterable(scores)))
     text = io.StringIO()
     writer = csv.writer(text)
-    columns = [name for name in Row._fields if name != "scores"]
-    writer.writerow([*columns, *(f"score_{criterion}" for criterion in criteria)])
-    for row in comparison:
-        cells = [getattr(row, name) for name in columns]
-        writer.writerow(map(cell, [*cells, *(row.scores.get(one) for one in criteria)]))
+    writer.writerow([*Row._fields[:-1], *(f"score_{criterion}" for criterion in criteria)])
+    for row, scored in zip(comparison, scores, strict=True):
+        writer.writerow([*map(cell, row[:-1]), *map(scored.get, criteria)])
     return text.getvalue()
 
 
-def _row(
-    applicant: tuple[str, str],
-    shown: tuple[Summary, dict[str, int | None]] | None,
-    pending: bool,
-) -> Row:
-    if shown is None:
-        return Row(*applicant, None, "unscored", pending, None, None, {}, None)
-    summary, scores = shown
-    _, _, scorecard_id, state, total, coverage, _, rubric_version = summary
-    return Row(*applicant, scorecard_id, state, pending, total, coverage, scores, rubric_version)
+def _row_json(row: Row) -> str:
+    name, email, scorecard_id, state, pending, total, coverage, version, scores = row
+    return (
+        f'{{"name":{_quoted(name)},"email":{_quoted(email)},'
+        f'"scorecard_id":{_quoted(scorecard_id) if scorecard_id else "null"},'
+        f'"state":"{state}","pending":{"true" if pending else "false"},'
+        f'"total":{"null" if total is None else total},'
+        f'"coverage":{"null" if coverage is None else coverage},'
+        f'"scores":{scores},"rubric_version":{version or "null"}}}'
+    )
 
 
 def cell(value: Any) -> Any:  # noqa: ANN401  # whatever a row holds
     """Return the value as a cell that no spreadsheet takes for a formula."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str) and (
-        value.startswith(CONTROLS) or value.lstrip().startswith(FORMULA)
-    ):
-        return f"'{value}"
-    return value
+    if isinstance(value, str):
+        is_formula = value.startswith(CONTROLS) or value.lstrip().startswith(FORMULA)
+        return f"'{value}" if is_formula else value
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _moment(stored: str) -> str:

@@ -64,6 +64,10 @@ ROUTES = {
     "POST /open_invitation": PUBLIC,
     "GET /interview": PUBLIC,
     "GET /static/{version}/{name}": PUBLIC,
+    "POST /score_interview": RECRUITERS,
+    "GET /get_scorecard/{access_key}/{name}/{email}": RECRUITERS,
+    "GET /get_scorecards/{access_key}": RECRUITERS,
+    "POST /review_scorecard": RECRUITERS,
     "GET /metrics": RECRUITERS,
     "GET /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
@@ -156,7 +160,8 @@ def credential(api: Api, kind: str) -> dict[str, str]:
 
 
 # What is answered to those who are let in, where it is not 200: Ana's interview is started already,
-# and her access key has no position. An invitation is opened by its secret, which is missing.
+# and her access key has no position, and so no scorecard. An invitation is opened by its secret,
+# which is missing.
 ANSWERS = {
     "POST /start_interview": 400,
     "GET /positions/{access_key}": 404,
@@ -164,6 +169,9 @@ ANSWERS = {
     "POST /invitations": 404,
     "POST /revoke_invitation": 404,
     "POST /open_invitation": 400,
+    "POST /score_interview": 404,
+    "GET /get_scorecard/{access_key}/{name}/{email}": 404,
+    "POST /review_scorecard": 404,
 }
 
 
@@ -184,6 +192,14 @@ def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
         "/start_interview": {**ANA.fields, "prompt": PROMPT},
         "/reply": {**ANA.fields, "message": "And so on"},
         "/positions/{access_key}": {"title": "Nurse", "prompt": PROMPT},
+        "/review_scorecard": {
+            **ANA.fields,
+            "id": "0" * 32,
+            "criterion": "care",
+            "score": 4,
+            "reason": "She says so.",
+            "reviewer": "B. Okafor",
+        },
     }
     body = None if method == "GET" else bodies.get(path, ANA.fields)
     ends = {

@@ -22,12 +22,13 @@ from config import APP_FOLDER, Config
 from contract import DOCUMENT, METHODS, operations, resolved, response, routes
 from openai_api.rehearsal import FAULTS, Behaviour, Rehearsal
 from server import Gunicorn
+from waiting import wait_until
 from web.service import service
 
 KEY = "a-recruiters-key"
 AUTHORIZED = {"X-API-Key": KEY}
 
-BODIES = {
+BODIES: dict[str, Any] = {
     "/start_interview": {**ANA.fields, "prompt": PROMPT},
     "/reply": {**ANA.fields, "message": "Hello"},
     "/applicant_token": ANA.fields,
@@ -37,6 +38,15 @@ BODIES = {
     "/open_invitation": {"secret": "unknown"},
     "/positions/{access_key}": {"title": "Nurse", "prompt": PROMPT},
     "/draft_rubric": {"accessKey": ANA.access_key},
+    "/score_interview": ANA.fields,
+    "/review_scorecard": {
+        **ANA.fields,
+        "id": "0" * 32,
+        "criterion": "care",
+        "score": 4,
+        "reason": "She says so.",
+        "reviewer": "B. Okafor",
+    },
 }
 RUBRIC = {
     "criteria": [
@@ -66,6 +76,7 @@ class Service:
         """Provoke the status; what cannot is a KeyError."""
         provoke: Callable[[str, str], TestResponse] = {
             200: self._as_it_should_be,
+            202: self._pending,
             400: self._with_bad_input,
             401: lambda method, path: self._send(method, path, headers={}),
             403: self._with_a_token,
@@ -121,6 +132,29 @@ class Service:
             return self._send(method, path, body=body)
         return self._send(method, path)
 
+    def _pending(self, method: str, path: str) -> TestResponse:
+        self.config = replace(self.config, closing_phrase="Hello")  # as the script begins
+        self._put(rubric=RUBRIC)
+        self._started()
+        return self._send(method, path)
+
+    def _scored(self) -> str:
+        """Have a scorecard made, and return its id."""
+        pending = self._pending("POST", "/score_interview")
+        assert pending.status_code == 202
+        app = create_app(self.config)
+        service(app).worker.start()
+        client = app.test_client()
+        wait_until(
+            lambda: (
+                client.post("/score_interview", json=ANA.fields, headers=AUTHORIZED).status_code
+                == 200
+            )
+        )
+        service(app).close()
+        scorecard: str = pending.get_json()["scorecard_id"]
+        return scorecard
+
     def _stalling(self, method: str, path: str) -> TestResponse:
         return self._send(method, path, environ_overrides={"wsgi.input": Stalled()})
 
@@ -157,6 +191,13 @@ class Service:
         if path == "/start_interview":
             self._put(isOpen=False)
             return self._send(method, path)
+        if path == "/score_interview":
+            self._put(rubric=RUBRIC)
+            self._started()
+            return self._send(method, path)
+        if path == "/review_scorecard":
+            pending = self._pending("POST", "/score_interview").get_json()["scorecard_id"]
+            return self._send(method, path, body={**BODIES[path], "id": pending})
         self.config = replace(self.config, closing_phrase="Hello")  # as the script begins
         self._started()
         return self._send(method, path)
@@ -279,7 +320,7 @@ def test_its_file_has_the_defaults(config: Config) -> None:
 
 BODY_SCHEMAS = (
     *("Start", "StartByPosition", "Reply", "Interview", "TokenRequest"),
-    *("PositionName", "PositionBody", "InvitationRequest", "Secret"),
+    *("PositionName", "PositionBody", "InvitationRequest", "Secret", "ScoreRequest", "ReviewRequest"),
 )
 
 # What a part of a body must say, by its type. What is no number, text, list or object is bounded.

@@ -1,6 +1,7 @@
 """Reviews: a person's word counts, the machine's stays beside it, and nothing is lost."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -104,6 +105,22 @@ def test_a_person_may_say_that_there_is_too_little_to_go_by(api: Api, database: 
     teamwork = by_id(found, "teamwork")
     assert (teamwork["state"], teamwork["score"]) == ("insufficient_evidence", None)
     assert (found["state"], found["total"], found["coverage"]) == ("scored", None, 0.5)
+
+
+@pytest.mark.both_databases
+def test_of_reviews_at_once_none_is_lost(make_api: Callable[..., Api], database: Database) -> None:
+    known = store_scorecard(database, ANA, {"judgement": (4, 4, 4), "teamwork": (2, 2, 2)}, total=3)
+    apis = [make_api(), make_api()]
+    scores = [1 + number % 5 for number in range(20)]
+
+    def send(number: int) -> int:
+        return review(apis[number % 2], known, scores[number]).status
+
+    with ThreadPoolExecutor(10) as pool:
+        assert list(pool.map(send, range(len(scores)))) == [200] * len(scores)
+    found = apis[0].get(f"/get_scorecard/{ANA.path}").body["scorecard"]
+    assert sorted(one["score"] for one in found["reviews"]) == sorted(scores)
+    assert found["total"] == (found["reviews"][-1]["score"] + 2) / 2
 
 
 def test_weights_and_the_least_coverage_are_those_of_the_scorecards_rubric(

@@ -26,6 +26,15 @@ from interviews.errors import (
     PositionClosed,
 )
 from positions.errors import NoPosition
+from scorecards.errors import (
+    NoCriterion,
+    NoInterview,
+    NoRubric,
+    NoScorecard,
+    NotFinished,
+    NotReviewable,
+)
+from scorecards.errors import NoPosition as NoPositionToRateBy
 from server import Gunicorn
 from web.error_handlers import body_of, status_of
 
@@ -44,10 +53,13 @@ REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
     "/positions": (NoPosition,),
     "/positions/{access_key}": (NoPosition,),
     "/draft_rubric": (NoPosition,),
+    "/score_interview": (NoInterview, NotFinished, NoPositionToRateBy, NoRubric),
+    "/get_scorecard/{access_key}/{name}/{email}": (NoScorecard,),
+    "/review_scorecard": (NoScorecard, NoCriterion, NotReviewable),
 }
 # What a description cannot say of a position's body.
 BAD_POSITION = re.compile(
-    r"rubric\.criteria(\[\d\]\.anchors must all be different|must all have different ids)\."
+    r"rubric\.criteria(\[\d\]\.anchors must all be different| must all have different ids)\."
     r"|rubric must have a weightsRationale, as its weights are unequal\."
 )
 

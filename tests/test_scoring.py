@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from api import ANA, PROMPT, Api
-from config import Model
+from config import Config, Model
+from db import open_database
 from openai_api.rehearsal import FAULTS, Behaviour, Rehearsal
 from scored import (
     RUBRIC,
@@ -250,7 +251,7 @@ def test_without_a_rubric_or_a_wish_nothing_is_scored_by_itself(
 @pytest.mark.parametrize(
     "fault",
     ["score_6", "score_as_text", "fractional_score", "missing_key", "extra_key", "key_twice",
-     "rating_cut_off", "not_json", "fenced", "refusal", "cut_off", "filtered", "half_character",
+     "not_json", "fenced", "refusal", "cut_off", "filtered", "half_character",
      "nul", "blank", "torn", "overloaded", "broken_json"],
 )  # fmt: skip
 def test_an_answer_that_is_no_rating_is_asked_for_again(
@@ -284,3 +285,35 @@ def test_a_model_that_gives_no_rating_makes_a_scorecard_that_has_failed_whole(
     new = scored(api)
     assert (new["state"], new["id"] != found["id"]) == ("scored", True)
     assert scorecard(api, ANA, found["id"]) == found
+
+
+def test_what_a_provider_says_of_a_bad_request_is_not_shown(
+    api: Api, rehearsal: Rehearsal, config: Config
+) -> None:
+    hold(api, rehearsal, *SAID)
+    # The rehearsal's errors quote the key and the last message.
+    rehearsal.default = Behaviour(status=400, error=("invalid_request_error", None))
+    found = scored(api)
+    assert found["state"] == "failed"
+    told = json.dumps(found)
+    assert config.openai_api_key not in told
+    assert "no good" not in told
+
+
+@pytest.mark.both_databases
+def test_a_transcript_that_has_changed_is_not_rated(
+    make_api: Callable[..., Api], config: Config, rehearsal: Rehearsal
+) -> None:
+    api = make_api()
+    put_position(api)
+    hold(api, rehearsal, *SAID)
+    request_scorecard(api)
+    rehearsal.requests.clear()
+    database = open_database(config)
+    with database.transaction() as session:
+        session.execute("UPDATE messages SET content = 'Erased.' WHERE role = 'user'", {})
+    database.close()
+    found = finished(make_api(works=True))
+    assert (found["state"], found["criteria"]) == ("failed", [])
+    assert "transcript has changed" in found["reason"]
+    assert not rehearsal.requests

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from threading import Event
 from threading import enumerate as living_threads
 from typing import Any
 
+import httpx2
 import pytest
 
 from api import ANA, PROMPT
@@ -28,6 +30,8 @@ from postgresql import PostgresServer
 from server import APP_FOLDER, PATIENCE, Gunicorn
 from waiting import wait_until
 from web.service import service
+
+KILLS = 8
 
 MakeWorker = Callable[..., Worker]
 
@@ -243,7 +247,7 @@ def test_a_job_that_takes_longer_than_its_lease_is_held_all_the_time(
 ) -> None:
     def do(_job: Job, is_held: Callable[[], bool]) -> None:
         first = due_at()
-        wait_until(lambda: due_at() > first + 2.0)  # two leases later
+        wait_until(lambda: due_at() > first + 2.0)  # it would have run out by then
         assert is_held()
 
     def due_at() -> float:
@@ -252,7 +256,7 @@ def test_a_job_that_takes_longer_than_its_lease_is_held_all_the_time(
         return float(row[0]) if row else 0.0
 
     handler = Doing(database, do)
-    make_worker(handler, handler, lease=1.0)
+    make_worker(handler, handler, lease=2.0)
     add(database, "1")
     wait_until(lambda: left(database) == [])
     assert handler.tries == [1]
@@ -362,24 +366,24 @@ def test_an_app_starts_no_work_by_itself(config: Config) -> None:
 
 @pytest.mark.both_databases
 def test_a_worker_outlives_what_it_cannot_read_and_says_so_once(
-    database: Database, make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     def rename(old: str, new: str) -> None:
         with database.transaction() as session:
             session.execute(f"ALTER TABLE {old} RENAME TO {new}", {})
 
-    def told() -> list[str]:
-        return [one.message for one in caplog.records if "Jobs of kind note wait" in one.message]
-
+    watched = Watched(database)
+    worker = Worker(watched, [Doing(database)], poll=0.01)
     rename("jobs", "gone")
-    worker = make_worker(Doing(database))
-    wait_until(told)
-    for _ in range(3):
+    with running(worker):
+        while watched.reads < 4:  # each time with a longer pause, unless it is woken
+            worker.wake(KIND)
+            time.sleep(0.01)
+        rename("gone", "jobs")
+        add(database, "1")
         worker.wake(KIND)
-    rename("gone", "jobs")
-    add(database, "1")
-    wait_until(lambda: left(database) == [])
-    assert len(told()) == 1
+        wait_until(lambda: left(database) == [])
+    assert caplog.text.count("Jobs of kind note wait") == 1
 
 
 def test_a_job_goes_on_while_the_database_restarts(
@@ -407,6 +411,7 @@ def test_a_job_goes_on_while_the_database_restarts(
             wait_until(lambda: "Jobs of kind note wait" in caplog.text)
             server.start()
             add(database, "2")
+            worker.wake(KIND)
             wait_until(lambda: outcomes(database) == [("1", "done"), ("2", "done")])
             assert left(database) == []
 
@@ -425,7 +430,7 @@ class Processes:
             "OPENAI_BASE_URL": config.openai_base_url or "",
             "DATABASE_URL": config.database_url,
             "NOTES": str(folder),
-            "LEASE": "1",
+            "LEASE": "3",
             "TRIES": "5",
         }
         self.all: list[subprocess.Popen[bytes]] = []
@@ -540,6 +545,31 @@ def test_a_thousand_jobs_are_each_done_once_by_four_processes(
     assert workers <= {process.pid for process in started}
 
 
+@pytest.mark.long
+@pytest.mark.both_databases
+def test_processes_that_are_killed_again_and_again_lose_and_double_nothing(
+    database: Database, processes: Processes
+) -> None:
+    subjects: list[str] = []
+    # A short lease, so that what a killed process had is claimed by the next one.
+    living = [processes.start(LEASE="1", TRIES="1000") for _ in range(2)]
+    for _ in range(KILLS):
+        subjects += [str(len(subjects) + number) for number in range(100)]
+        enough = len(notes(database)) + 50
+        add(database, *subjects[-100:])
+        while len(notes(database)) < enough:
+            assert living[0].poll() is None
+            time.sleep(0.01)
+        living.pop(0).kill()
+        living.append(processes.start(LEASE="1", TRIES="1000"))
+    wait_until(lambda: left(database) == [])
+    done = notes(database)
+    assert [subject for subject, _, _ in done] == sorted(subjects)
+    assert {outcome for _, _, outcome in done} == {"done"}
+    begun = (processes.folder / "begun").read_text().splitlines()
+    print(f"{len(done)} jobs were begun {len(begun)} times, {KILLS} kills")
+
+
 @pytest.mark.both_databases
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_ends_well_and_puts_back_what_it_does(
@@ -556,6 +586,23 @@ def test_the_command_ends_well_and_puts_back_what_it_does(
     assert "Background work is done here until SIGTERM or Ctrl-C." in log
     assert "Traceback" not in log
     assert "Fatal" not in log
+
+
+def test_the_command_ends_while_the_database_is_silent(
+    server: PostgresServer, processes: Processes
+) -> None:
+    with server.schema() as url:
+        database = open_database(Config(openai_api_key="", database_url=url))
+        with closing(database):
+            make_notes(database)
+            told = processes.start(DATABASE_URL=url, LEASE="60")
+            add(database, "slow")
+            wait_until(lambda: processes.begun("slow"))
+            with server.silent():
+                told.terminate()
+                assert told.wait(PATIENCE) == 0
+            assert left(database) == [("slow", 1)]  # until its lease runs out
+    assert "Traceback" not in processes.log.read_text()
 
 
 def test_the_command_runs_with_the_settings_of_the_service(processes: Processes) -> None:
@@ -666,3 +713,26 @@ def test_an_instance_with_the_worker_off_leaves_work_to_others(
     wait_until(lambda: left(database) == [])
     assert notes(database) == [("1", other.pid, "done")]
     assert processes.begun("1") == [other.pid]
+
+
+def test_the_metrics_count_tries_by_their_outcome(
+    database: Database, make_instance: Callable[..., Gunicorn]
+) -> None:
+    add(database, "1", "2", "bad")
+    instance = make_instance(METRICS="on", TRIES="3").start()
+    wait_until(lambda: left(database) == [])
+
+    def figures() -> set[str]:
+        text = httpx2.get(f"http://127.0.0.1:{instance.port}/metrics").text
+        return {line for line in text.splitlines() if line.startswith("tukma_jobs_total")}
+
+    wait_until(
+        lambda: (
+            figures()
+            == {
+                'tukma_jobs_total{kind="note",outcome="done"} 2.0',
+                'tukma_jobs_total{kind="note",outcome="failed"} 1.0',
+                'tukma_jobs_total{kind="note",outcome="retried"} 2.0',
+            }
+        )
+    )
