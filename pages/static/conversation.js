@@ -177,6 +177,7 @@ export class Conversation {
       for (const name of ["offline", "lost", "busy"]) notice(name, name === trouble);
       $("retry").hidden = !trouble;
       document.body.toggleAttribute("data-trouble", Boolean(trouble));
+      if (trouble) this.#messages.follow();
     });
   }
 
