@@ -1,4 +1,4 @@
-"""What all pages have in common: headers, languages, catalogues, files, and that they can be off."""
+"""What all pages have in common: headers, languages, files, and that they can be off."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -41,8 +41,9 @@ def test_no_catalogue_lacks_a_text_or_has_one_too_many(language: str) -> None:
     assert len(wanted) > 60
     assert {message.id for message in catalogue if message.id} == wanted
     for message in catalogue:
-        if message.id:
+        if isinstance(message.id, str) and message.id:
             assert not message.fuzzy, message.id
+            assert isinstance(message.string, str)
             assert message.string.strip(), message.id
             assert placeholders(message.string) == placeholders(message.id)
     assert not catalogue.obsolete
