@@ -214,7 +214,7 @@ export class Conversation {
       show("after", "interview");
       return;
     }
-    document.body.dataset.state = "after";
+    document.body.dataset.state = "ended";
     $("keep").before($("after"));
     $("after").hidden = false;
     this.#messages.follow();
