@@ -1,7 +1,6 @@
 """Pure functions of an interview's stored messages, oldest first."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from itertools import groupby, takewhile
 from typing import Literal, NamedTuple
 
@@ -26,35 +25,20 @@ class TranscriptMessage(NamedTuple):
 
 
 def is_started(history: Sequence[Message]) -> bool:
-    """Return whether the interviewer has said anything; the first message is the prompt."""
-    return any(map(_is_said_by_interviewer, history[1:]))
+    """Return whether the interviewer has said anything."""
+    return opening(history) is not None
+
+
+def opening(history: Sequence[Message]) -> Message | None:
+    """Return the interviewer's first message; the first message of all is the prompt."""
+    return next(
+        (message for message in history[1:] if message.role == "system" and message.content), None
+    )
 
 
 def is_finished(history: Iterable[Message]) -> bool:
     """Return whether the interviewer has closed the interview."""
     return any(message.is_finished for message in history)
-
-
-def is_over_time(history: Sequence[Message], time_limit: int | None) -> bool:
-    """Return whether the newest message was stored after the time limit.
-
-    It follows from what is stored alone, so that every process comes to the same result, however
-    long after.
-
-    Args:
-        history: The messages of an interview that is started.
-        time_limit: Seconds from the opening; None for no limit.
-
-    """
-    if time_limit is None:
-        return False
-    opening = next(message for message in history[1:] if _is_said_by_interviewer(message))
-    try:
-        begun = datetime.fromisoformat(opening.date_created)
-        elapsed = datetime.fromisoformat(history[-1].date_created) - begun
-    except (TypeError, ValueError):
-        return False  # an interview of an older file, with a text that is not a time
-    return elapsed.total_seconds() > time_limit
 
 
 def said_again(history: Sequence[Message], text: str) -> Message | None:
@@ -106,11 +90,6 @@ def conversation(history: Sequence[Message]) -> list[ChatMessage]:
             role: Literal["assistant", "user"] = "user" if turn[0].role == "user" else "assistant"
             read.append({"role": role, "content": content})
     return read
-
-
-def _is_said_by_interviewer(message: Message) -> bool:
-    """Return whether a message other than the prompt is the interviewer's, and not an empty one."""
-    return message.role == "system" and message.content != ""
 
 
 def _turns(history: Sequence[Message]) -> list[list[Message]]:

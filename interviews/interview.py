@@ -7,6 +7,8 @@ Knows neither HTTP nor SQL. The protocol holds for any number of threads and pro
   once.
 - An answer is stored only if nothing was stored since the model was asked. Otherwise the answer
   that was stored meanwhile is returned, or the model is asked again.
+- A message that is stored after the position's time limit is the last one: the interview is
+  finished with its answer. This follows from the stored times, whoever asks for the answer.
 
 So a transcript always alternates, no process needs to know of another, no lock is held while the
 model thinks, and a killed process leaves an open message like any other.
@@ -22,20 +24,12 @@ from typing import Literal, NamedTuple
 
 from config import Config
 from db import Applicant, Database, InterviewKey, Message, Messages, PositionTerms, Session
-from interviews.errors import (
-    AlreadyStarted,
-    Finished,
-    NoPrompt,
-    NotStarted,
-    PositionClosed,
-    TranscriptFull,
-)
+from interviews.errors import AlreadyStarted, Finished, NotStarted, TranscriptFull
 from interviews.history import (
     TranscriptMessage,
     answer_to,
     conversation,
     is_finished,
-    is_over_time,
     is_started,
     said_again,
     transcript,
@@ -43,6 +37,7 @@ from interviews.history import (
 )
 from interviews.idempotency import fingerprint, recall
 from interviews.shared_calls import Emit
+from interviews.terms import is_time_up, last_question, prompt_of_start
 from interviews.turns import Pieces, Turn, Turns
 from llm import LLM
 
@@ -53,13 +48,6 @@ WhenFinished = Callable[[Session, InterviewKey], None]
 
 What it stores is stored with that message, or neither is. Others wait for it: it asks no model.
 """
-
-# Follows the applicant's last message where that came after the position's time limit.
-TIME_IS_UP = (
-    "The time for this interview is up. The applicant's message above is the last one; they cannot"
-    " answer any more. Ask no further question. Respond to the message in one or two sentences, say"
-    " that the time is up, and end with exactly these words: {closing_phrase}"
-)
 
 
 class Interviews:
@@ -121,7 +109,8 @@ class Interviews:
                 opening = _opening_by_key(Messages(session), interview, request, idempotency_key)
                 if opening is not None:
                     return opening
-                own_prompt = _prompt_of(PositionTerms(session), interview.access_key, prompt)
+                terms = PositionTerms(session).of(interview.access_key)
+            own_prompt = prompt_of_start(prompt, terms)
             opening, is_own = yield from turn.share(
                 (interview, request, idempotency_key),
                 partial(
@@ -240,10 +229,8 @@ class Interviews:
         if answer is not None:
             return answer
         with self._database.reading() as session:
-            newer = Messages(session).of(interview)
-        return (
-            yield from self._answer(turn, interview, taken._replace(history=newer, is_new=False))
-        )
+            newer = taken._replace(history=Messages(session).of(interview), is_new=False)
+        return (yield from self._answer(turn, interview, newer))
 
     def _ask_for_answer(
         self,
@@ -254,12 +241,10 @@ class Interviews:
         emit: Emit | None,
     ) -> str | None:
         """Ask for the answer to the open message and store it; None if the history has changed."""
-        asked = conversation(history)
-        is_last = is_over_time(history, time_limit)
-        if is_last:
-            time_is_up = TIME_IS_UP.format(closing_phrase=self._config.closing_phrase)
-            asked.append({"role": "system", "content": time_is_up})
-        answer = self._llm.answer(asked, deadline, emit)
+        is_last = is_time_up(history, time_limit)
+        phrase = self._config.closing_phrase
+        question = last_question(history, phrase) if is_last else conversation(history)
+        answer = self._llm.answer(question, deadline, emit)
         with self._database.transaction(interview) as session:
             messages = Messages(session)
             if messages.newest(interview) != history[-1]:
@@ -350,15 +335,3 @@ def _opening_by_key(
     if is_started(history):
         raise AlreadyStarted
     return None
-
-
-def _prompt_of(positions: PositionTerms, access_key: str, prompt: str | None) -> str:
-    """Return the prompt of a start that may begin: its own, or else that of the position."""
-    terms = positions.of(access_key)
-    if terms is not None and not terms.is_open:
-        raise PositionClosed
-    if prompt is not None:
-        return prompt
-    if terms is None:
-        raise NoPrompt
-    return terms.prompt

@@ -10,6 +10,7 @@ from flask import Blueprint
 
 from access.guard import key_needed
 from positions.errors import NoPosition
+from positions.queries import Positions, Rubrics, StoredPosition, lock_of
 from web.bodies import Json, body_as, bytes_for
 from web.errors import BadField
 from web.fields import (
@@ -22,7 +23,6 @@ from web.service import service
 
 if TYPE_CHECKING:
     from positions.position import PositionBody
-    from positions.queries import StoredPosition
 
 positions = Blueprint("positions", __name__)
 
@@ -50,8 +50,6 @@ def get_position(access_key: str) -> Json:
 @key_needed
 def get_positions() -> Json:
     """Answer with the positions, the newest first, and how many interviews each has."""
-    from positions.queries import Positions
-
     limit, after = page_of_positions()
     with service().database.reading() as session:
         rows = Positions(session).page(limit, after)
@@ -84,9 +82,7 @@ def draft_rubric() -> Json:
     return {"status": "success", "rubric": draft(position, service().llm, deadline)}
 
 
-def _position(access_key: str) -> "StoredPosition":
-    from positions.queries import Positions
-
+def _position(access_key: str) -> StoredPosition:
     with service().database.reading() as session:
         position = Positions(session).get(access_key)
     if position is None:
@@ -94,9 +90,8 @@ def _position(access_key: str) -> "StoredPosition":
     return position
 
 
-def _put(access_key: str, body: "PositionBody") -> "StoredPosition":
+def _put(access_key: str, body: "PositionBody") -> StoredPosition:
     from positions.position import json_of, rubric_sha256
-    from positions.queries import Positions, Rubrics, lock_of
 
     prompt = _prompt(body)
     with service().database.transaction(lock_of(access_key)) as session:
@@ -104,8 +99,8 @@ def _put(access_key: str, body: "PositionBody") -> "StoredPosition":
         if body.rubric is not None:
             sha256 = rubric_sha256(body.rubric)
             rubric_version = Rubrics(session).add(access_key, sha256, json_of(body.rubric))
-        positions = Positions(session)
-        positions.put(
+        stored = Positions(session)
+        stored.put(
             access_key,
             title=body.title,
             prompt=prompt,
@@ -116,10 +111,10 @@ def _put(access_key: str, body: "PositionBody") -> "StoredPosition":
             plan=None if body.plan is None else json_of(body.plan),
             metadata=body.metadata or {},
         )
-        stored = positions.get(access_key)
-    if stored is None:
+        position = stored.get(access_key)
+    if position is None:
         raise NoPosition
-    return stored
+    return position
 
 
 def _prompt(body: "PositionBody") -> str:
@@ -147,7 +142,7 @@ def _prompt(body: "PositionBody") -> str:
     return prompt
 
 
-def _shown(position: "StoredPosition") -> Json:
+def _shown(position: StoredPosition) -> Json:
     rubric = position.rubric
     return {
         "access_key": position.access_key,

@@ -34,7 +34,9 @@ def described(method: str, path: str) -> str | None:
     from app import app
 
     try:
-        rule, _ = app.url_map.bind("").match(unquote(path), method, return_rule=True)
+        rule, _ = app.url_map.bind("").match(
+            unquote(path.partition("?")[0]), method, return_rule=True
+        )
     except HTTPException:
         return None
     return None if is_of_a_page(rule) else path_of(rule)

@@ -47,7 +47,7 @@ REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
 }
 # What a description cannot say of a position's body.
 BAD_POSITION = re.compile(
-    r"rubric\.criteria(\[\d\]\.anchors must all be different|must all have different ids)\."
+    r"rubric\.criteria(\[\d\]\.anchors must all be different| must all have different ids)\."
     r"|rubric must have a weightsRationale, as its weights are unequal\."
 )
 
