@@ -56,10 +56,11 @@ def language() -> str:
     if not has_request_context():
         return "en"
     if "language" not in g:
-        asked = request.args.get("language", "").lower()
-        if asked not in LANGUAGES:
-            asked = request.accept_languages.best_match([*LANGUAGES, *OTHER_NAMES]) or "en"
-        g.language = OTHER_NAMES.get(asked, asked)
+        # The best first, and each without its region: de-AT is de here.
+        liked = [tag.partition("-")[0].lower() for tag in request.accept_languages.values()]
+        wanted = [request.args.get("language", "").lower(), *liked]
+        named = (OTHER_NAMES.get(name, name) for name in wanted)
+        g.language = next((name for name in named if name in LANGUAGES), "en")
     chosen: str = g.language
     return chosen
 

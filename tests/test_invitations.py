@@ -1,6 +1,5 @@
 """Invitations: who makes links, what opens them and until when, and what never shows a secret."""
 
-import json
 import re
 import sqlite3
 import time
@@ -15,45 +14,20 @@ from uuid import uuid4
 
 import pytest
 
-from access.api_keys import hash_of
 from api import ANA, Answer, Api, Applicant
 from config import Config
 from db import open_database
 from invitations.queries import Invitations
 from openai_api.rehearsal import SCRIPT
+from rooms import KEY, POSITION, SECRET_KEY, WITH_KEYS, invited, post, put_position, secret_of
 from server import Gunicorn
 
-KEY, SECRET_KEY = "a-recruiters-key", "s" * 40
-AUTHORIZED = {"X-API-Key": KEY}
-WITH_KEYS: dict[str, Any] = {"api_keys": (hash_of(KEY),), "secret_key": (SECRET_KEY,)}
-PLAN = {
-    "objective": "Find a nurse",
-    "questions": [{"text": "Why nursing?", "followUps": 2}, {"text": "Nights?", "followUps": 0}],
-    "language": "German",
-}
-POSITION = {"title": "Nurse, <b>night</b> shift", "plan": PLAN}
 MakeApi = Callable[..., Api]
-
-
-def post(api: Api, path: str, body: Any, headers: dict[str, str] = AUTHORIZED) -> Answer:
-    data = json.dumps(body)
-    headers = {"Content-Type": "application/json", **headers}
-    return api.send("POST", path, data=data, headers=headers)
-
-
-def put_position(api: Api, access_key: str = ANA.access_key, **fields: Any) -> None:
-    response = api.raw(
-        "PUT", f"/positions/{access_key}", json={**POSITION, **fields}, headers=AUTHORIZED
-    )
-    assert response.status_code == 200
 
 
 def invite(api: Api, applicant: Applicant = ANA, **fields: Any) -> str:
     """The secret of a new invitation."""
-    answer = post(api, "/invitations", {**applicant.fields, **fields})
-    assert answer.status == 200
-    secret: str = answer.body["link"].partition("#")[2]
-    return secret
+    return secret_of(invited(api, applicant, **fields))
 
 
 def opened(api: Api, secret: str) -> Answer:
@@ -87,7 +61,7 @@ def test_a_link_opens_the_interview_of_its_applicant_from_the_first_word_to_the_
         **ANA.fields,
         "status": "uninitiated",
         "title": POSITION["title"],
-        "language": "German",
+        "language": "English",
         "questions": 2,
         "timeLimit": 3600,
         "expectedMinutes": 60,

@@ -21,7 +21,7 @@ export class Conversation {
   #draft;
   #isUnderWay = false;
   #isFinished = false;
-  #awaited = null; // a message that another device has sent, and that was not answered when we looked
+  #awaited = null; // what others had under way when we looked: a message's id, or its key
   #words = $("words");
 
   constructor(room) {
@@ -117,9 +117,10 @@ export class Conversation {
       return;
     }
     this.#draft.takeBack(message);
+    if (this.#isFinished) return this.#showLate();
     this.#words.value = this.#draft.text;
     this.#grow();
-    notice("refused", !this.#isFinished);
+    notice("refused", true);
   }
 
   /** Read what is stored, and show it. */
@@ -141,22 +142,22 @@ export class Conversation {
       const newest = messages.at(-1);
       if (messages.length !== count || newest?.role === "user") this.#messages.show(messages);
       if (messages.length !== count) await this.#look();
-      this.#answerForOther(newest);
+      this.#takeOver(newest);
     } catch (error) {
       if (error instanceof Refused && !error.isPassing) this.#giveUp(error);
     }
   }
 
-  /** Ask for the answer to a message that the device that sent it does not seem to wait for. */
-  #answerForOther(newest) {
-    const isOpen = newest?.role === "user" && !this.#draft.pending;
-    if (isOpen && this.#awaited === newest.id) {
-      const text = this.#draft.text;
-      this.#draft.send("reply", newest.content); // the same words again count once
-      this.#draft.text = text;
+  /** Go on with what another tab or device has under way, if it was under way the last time too. */
+  #takeOver(newest) {
+    const open = newest?.role === "user" ? newest : null;
+    const awaited = this.#draft.pending?.key ?? open?.id ?? null;
+    if (awaited !== null && awaited === this.#awaited) {
+      // The same words again count once.
+      if (!this.#draft.pending) this.#draft.send("reply", open.content, this.#draft.text);
       this.#deliver().catch((error) => this.#giveUp(error));
     }
-    this.#awaited = isOpen ? newest.id : null;
+    this.#awaited = awaited;
   }
 
   #isLast(message) {
@@ -177,6 +178,7 @@ export class Conversation {
       for (const name of ["offline", "lost", "busy"]) notice(name, name === trouble);
       $("retry").hidden = !trouble;
       document.body.toggleAttribute("data-trouble", Boolean(trouble));
+      if (trouble) this.#messages.follow();
     });
   }
 
@@ -208,16 +210,23 @@ export class Conversation {
   /** Show that the interview is over: on top, or, to who has just read its last words, below them. */
   #close() {
     $("composer").hidden = true;
+    this.#showLate();
     if (!this.#isUnderWay) {
       $("interview-title").hidden = true;
       show("after", "interview");
       return;
     }
-    document.body.dataset.state = "after";
+    document.body.dataset.state = "ended";
     $("keep").before($("after"));
     $("after").hidden = false;
     this.#messages.follow();
     $("messages").lastElementChild?.focus({ preventScroll: true });
+  }
+
+  /** Show what was written and is not part of the interview, as it had ended meanwhile. */
+  #showLate() {
+    $("late").hidden = !this.#draft.text;
+    $("late").lastElementChild.textContent = this.#draft.text;
   }
 
   #grow() {

@@ -33,9 +33,9 @@ export class Draft {
     return this.#kept.pending;
   }
 
-  /** Take a message on its way, in the place of the draft. */
-  send(kind, text) {
-    this.#kept = { text: "", pending: { kind, text, key: newKey() } };
+  /** Let a message be on its way; the draft is what is written next. */
+  send(kind, text, draft = "") {
+    this.#kept = { text: draft, pending: { kind, text, key: newKey() } };
     this.#write();
   }
 

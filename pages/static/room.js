@@ -157,7 +157,7 @@ export function fill(name, text) {
 
 /** Show the page that says why the room cannot be entered. */
 export function refuse(error) {
-  const reason = error.reason ?? (error.status === 404 ? "off" : "unknown");
+  const reason = error.reason ?? { 404: "off", 409: "closed" }[error.status];
   show(document.getElementById(reason)?.classList.contains("state") ? reason : "unknown");
 }
 
