@@ -33,8 +33,8 @@ KEY_DIGITS = 16
 PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 NEEDS_KEYS = (
-    "Without API_KEYS, the board is open to browsers on the service's own machine only. Set API_KEYS"
-    " (make key makes one) and SECRET_KEY, and sign in with a key."
+    "Without API_KEYS, the board is open to browsers on the service's own machine only. Set"
+    " API_KEYS (make key makes one) and SECRET_KEY, and sign in with a key."
 )
 NEEDS_SECRET_KEY = "The board needs the setting SECRET_KEY as well, which signs its sessions."  # noqa: S105
 
@@ -68,7 +68,7 @@ class BoardSessions:
         return (
             isinstance(since, int)
             and time.time() < since + LIFETIME
-            and key in map(_name_of, self._key_hashes)
+            and key in [_name_of(key_hash) for key_hash in self._key_hashes]
         )
 
     def refuse_where_off(self) -> None:
@@ -123,7 +123,7 @@ class BoardCookies(SecureCookieSessionInterface):
             return None
         return super().open_session(app, request)
 
-    def get_cookie_secure(self, app: Flask) -> bool:
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002  # as Flask calls it
         """Return whether the cookie may travel by TLS only."""
         return request.is_secure
 

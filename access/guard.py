@@ -1,7 +1,8 @@
 """The check of who calls: recruiters' systems by key, applicants by token, the board by session.
 
 Every view declares by a decorator whom it is open to; a view that declares nothing serves nobody.
-Without `API_KEYS` everybody may do everything, but for the board, which then serves its own machine.
+Without `API_KEYS` everybody may do everything, but for the board, which then opens on the service's
+own machine only.
 """
 
 import logging

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, redirect, request, session
-
 from werkzeug.exceptions import HTTPException
 
 from access.board_sessions import BOARD
@@ -123,14 +122,13 @@ def check_form() -> None:
     if request.method != "POST":
         return
     from flask_wtf.csrf import validate_csrf
-    from wtforms import ValidationError
 
     request.max_form_memory_size = service().config.max_body_bytes
     if request.endpoint == "board.sign_in":
         request.max_content_length = MAX_SIGN_IN_BYTES
     try:
         validate_csrf(request.form.get("csrf_token"))
-    except ValidationError:
+    except ValueError:  # as its errors are
         raise ForgedForm from None
 
 

@@ -9,10 +9,11 @@ from flask import Response, request
 from pydantic import ValidationError
 from werkzeug.exceptions import NotFound
 
+from access.board_sessions import BOARD
 from db import InterviewKey, Messages
 from errors import ApiError
 from interviews.history import TranscriptMessage, is_finished, transcript
-from pages.board import BOARD, go_to, page
+from pages.board import go_to, page
 from pages.board_applicants import download
 from pages.board_positions import url_of
 from pages.charts import radar
@@ -26,9 +27,8 @@ from scorecards.bodies import ReviewRequest
 from scorecards.endpoints import scoring
 from scorecards.queries import Json, Review, Scorecard, ScorecardReviews, Scorecards
 from scorecards.views import cell, scorecard_json
-from web.bodies import sentence_of
+from web.bodies import sentence_of, storable
 from web.errors import BadField
-from web.bodies import storable
 from web.service import service
 
 if TYPE_CHECKING:

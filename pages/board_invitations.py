@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from flask import Response, request
 from werkzeug.exceptions import NotFound
 
+from access.board_sessions import BOARD
 from db import InterviewKey
 from errors import ApiError
 from invitations.endpoints import link_of, refuse_without_secret_key
 from invitations.inviting import invite as make
 from invitations.inviting import revoke
-from pages.board import BOARD, go_to, page
+from pages.board import go_to, page
 from pages.board_positions import url_of
 from pages.queries import Found, InvitationRow
 from positions.endpoints import position_of

@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from flask import Response, request
 
+from access.board_sessions import BOARD
 from errors import ApiError
-from pages.board import BOARD, go_to, page
+from pages.board import go_to, page
 from pages.position_form import PositionForm, values_of
 from pages.queries import Overviews
 from positions.drafting import draft

@@ -131,12 +131,12 @@ class Bar:
 
 
 def distribution(totals: Sequence[float]) -> list[Bar]:
-    """Return how many totals there are from 1 to 5, in steps of a half; the last holds 5 as well."""
+    """Return how many totals there are from 1 to 5, in steps of a half; the last has 5 as well."""
     counts = [0] * 8
     for total in totals:
         counts[min(max(int((total - 1) * 2), 0), 7)] += 1
     most = max(counts) or 1
     return [
-        Bar(f"{1 + index / 2:g}–{1.5 + index / 2:g}", count, count / most)
+        Bar(f"{1 + index / 2:g}\u2013{1.5 + index / 2:g}", count, count / most)
         for index, count in enumerate(counts)
     ]

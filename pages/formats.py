@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 
 from scorecards.views import cell
 
+# What stands where there is no number.
+DASH = "\u2013"
+
 STATES: Mapping[str, tuple[str, str]] = {
     "invited": ("Invited", ""),
     "expired": ("Link expired", ""),
@@ -67,7 +70,7 @@ def as_datetime(stored: str | None) -> datetime | None:
 
 def score(number: float | None) -> str:
     """Return a total or a score: `4`, `3.7`, or a dash where there is none."""
-    return "–" if number is None else f"{round(number, 1):g}"
+    return DASH if number is None else f"{round(number, 1):g}"
 
 
 def percent(part: int, whole: int) -> str:
@@ -78,7 +81,7 @@ def percent(part: int, whole: int) -> str:
 def duration(seconds: float | None) -> str:
     """Return a time span in the two largest units that it has."""
     if seconds is None:
-        return "–"
+        return DASH
     minutes = round(seconds / 60)
     if minutes < 1:
         return "< 1 min"

@@ -1,6 +1,7 @@
 """A message cut into pieces at the ends of its quotes and flagged sentences, which may overlap."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -38,7 +39,7 @@ def pieces(content: str, spans: Iterable[Span]) -> list[Piece]:
             tuple(span for span in within if span.start <= start and end <= span.end),
             tuple(span.name for span in within if span.start == start),
         )
-        for start, end in zip(cuts, cuts[1:], strict=False)
+        for start, end in pairwise(cuts)
     ]
 
 

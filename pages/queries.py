@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from db import InterviewKey, Session, position_digest
 
-# Of several scorecards of an interview the newest with a result counts; if none has one, the newest.
+# Of several scorecards of an interview the newest with a result counts; without any, the newest.
 RANK = "CASE WHEN state IN ('scored', 'needs_review') THEN 0 ELSE 1 END, number DESC"
 
 SCORED = "IN ('scored', 'needs_review')"
@@ -172,7 +172,7 @@ class Applicants:
             f" WHERE interview IN ({names}) ORDER BY number",
             values,
         )
-        return {interview: tuple(rest) for interview, *rest in rows.fetchall()}  # type: ignore[misc]
+        return {interview: tuple(rest) for interview, *rest in rows.fetchall()}
 
     def _invited(self, search: Search, limit: int, offset: int) -> list[Row]:
         condition = f"AND {HOLDS_TEXT}" if search.text else ""

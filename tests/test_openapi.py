@@ -320,7 +320,14 @@ def test_its_file_has_the_defaults(config: Config) -> None:
 
 BODY_SCHEMAS = (
     *("Start", "StartByPosition", "Reply", "Interview", "TokenRequest"),
-    *("PositionName", "PositionBody", "InvitationRequest", "Secret", "ScoreRequest", "ReviewRequest"),
+    *(
+        "PositionName",
+        "PositionBody",
+        "InvitationRequest",
+        "Secret",
+        "ScoreRequest",
+        "ReviewRequest",
+    ),
 )
 
 # What a part of a body must say, by its type. What is no number, text, list or object is bounded.
