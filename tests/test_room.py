@@ -170,6 +170,13 @@ def test_what_is_sent_offline_arrives_once_when_the_connection_is_back(
     context.set_offline(True)
     room.say(LONG)
     expect(room.notice("offline")).to_be_visible()
+    last_line = room.page.locator(".applicant .words").evaluate(
+        "words => words.getBoundingClientRect().bottom"
+    )
+    composer = room.page.locator("#composer").evaluate(
+        "composer => composer.getBoundingClientRect().top"
+    )
+    assert last_line <= composer  # what the notice calls safe is in sight
     look(room.page, "room-phone-offline")
     assert stored(api) == [SCRIPT[0]]
     context.set_offline(False)
