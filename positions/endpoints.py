@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint
 
 from access.guard import key_needed
+from db import Session
 from positions.errors import NoPosition
 from positions.queries import Positions, Rubrics, StoredPosition, lock_of
 from web.bodies import Json, body_as, bytes_for
@@ -43,7 +44,10 @@ def put_position(access_key: str) -> Json:
 @key_needed
 def get_position(access_key: str) -> Json:
     """Answer with the position."""
-    return {"status": "success", "position": _shown(_position(access_key_of_path(access_key)))}
+    access_key = access_key_of_path(access_key)
+    with service().database.reading() as session:
+        position = _stored(session, access_key)
+    return {"status": "success", "position": _shown(position)}
 
 
 @positions.get("/positions")
@@ -77,14 +81,15 @@ def draft_rubric() -> Json:
     """Answer with a rubric that the model proposes for the position; it is stored nowhere."""
     from positions.drafting import draft
 
-    position = _position(access_key_of_body())
+    access_key = access_key_of_body()
+    with service().database.reading() as session:
+        position = _stored(session, access_key)
     deadline = time.monotonic() + service().config.reply_deadline
     return {"status": "success", "rubric": draft(position, service().llm, deadline)}
 
 
-def _position(access_key: str) -> StoredPosition:
-    with service().database.reading() as session:
-        position = Positions(session).get(access_key)
+def _stored(session: Session, access_key: str) -> StoredPosition:
+    position = Positions(session).get(access_key)
     if position is None:
         raise NoPosition
     return position
@@ -99,8 +104,7 @@ def _put(access_key: str, body: "PositionBody") -> StoredPosition:
         if body.rubric is not None:
             sha256 = rubric_sha256(body.rubric)
             rubric_version = Rubrics(session).add(access_key, sha256, json_of(body.rubric))
-        stored = Positions(session)
-        stored.put(
+        Positions(session).put(
             access_key,
             title=body.title,
             prompt=prompt,
@@ -111,10 +115,7 @@ def _put(access_key: str, body: "PositionBody") -> StoredPosition:
             plan=None if body.plan is None else json_of(body.plan),
             metadata=body.metadata or {},
         )
-        position = stored.get(access_key)
-    if position is None:
-        raise NoPosition
-    return position
+        return _stored(session, access_key)
 
 
 def _prompt(body: "PositionBody") -> str:
@@ -127,19 +128,17 @@ def _prompt(body: "PositionBody") -> str:
     from positions.prompt import prompt_of
 
     config = service().config
-    prompt = body.prompt
-    if prompt is None and body.plan is not None:
+    prompt = body.prompt or ""
+    if body.plan is not None:
         prompt = prompt_of(body.plan, config.closing_phrase)
-    if prompt is None:
-        raise BadField("The body must have either a prompt or a plan.")
-    if len(prompt) > config.max_prompt_chars:
-        if body.plan is not None:
-            raise BadField(
-                f"plan must not make a prompt of more than {config.max_prompt_chars} characters;"
-                f" it makes one of {len(prompt)}."
-            )
+    if len(prompt) <= config.max_prompt_chars:
+        return prompt
+    if body.plan is None:
         raise BadField(f"prompt must not be longer than {config.max_prompt_chars} characters.")
-    return prompt
+    raise BadField(
+        f"plan must not make a prompt of more than {config.max_prompt_chars} characters;"
+        f" it makes one of {len(prompt)}."
+    )
 
 
 def _shown(position: StoredPosition) -> Json:

@@ -15,13 +15,15 @@ import pytest
 
 from api import ANA, PROMPT, Answer, Api
 from config import APP_FOLDER, Config
-from db import Database, Session, open_database
+from db import Database, InterviewKey, Messages, Session, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from positions.position import Plan, Rubric, rubric_sha256
 from positions.prompt import PROMPT as TEMPLATE
 from positions.prompt import prompt_of
 from positions.queries import Positions, Rubrics, StoredRubric
 from recruiting import PLAN, QUESTIONS, criterion, position, put, rubric
+from server import NO_AUTHORITIES
+from web.bodies import BYTES_PER_CHARACTER, SPARE_BYTES
 
 MakeApi = Callable[..., Api]
 PHRASE = "Thank you for your time and insights"
@@ -546,8 +548,12 @@ class TestList:
         rehearsal.default = Behaviour(message={"content": SCRIPT[-1]})
         for applicant in others:
             api.reply("Bye", applicant)
+        # In an older file the phrase may have been said twice.
+        interview = InterviewKey(*others[0].fields.values())
+        with database.transaction(interview) as session:
+            Messages(session).append(interview, "system", SCRIPT[-1], is_finished=True)
         mei, noor = ("mei", "noor")
-        for number, (interview, key, state) in enumerate(
+        for number, (digest, key, state) in enumerate(
             [
                 (mei, "job-1", "scored"),
                 (mei, "job-1", "needs_review"),
@@ -557,7 +563,7 @@ class TestList:
                 (mei, "job-2", "needs_review"),
             ]
         ):
-            add_scorecard(database, str(number), interview, key, state)
+            add_scorecard(database, str(number), digest, key, state)
         counts = {
             row["access_key"]: (row["applicants"], row["finished"], row["scored"])
             for row in api.get("/positions").body["positions"]
@@ -731,6 +737,13 @@ class TestDraft:
         answer = api.post("/draft_rubric", self.BODY)
         assert (answer.status, answer.body) == (500, {"error": "Failed to get response from AI"})
 
+    def test_a_body_that_no_access_key_can_fill_is_too_large(self, api: Api) -> None:
+        limit = SPARE_BYTES + BYTES_PER_CHARACTER * 320
+        for size, status in ((limit, 400), (limit + 1, 413)):
+            body = b"{}" + b" " * (size - 2)
+            answer = api.send("POST", "/draft_rubric", data=body, content_type="application/json")
+            assert answer.status == status
+
     @pytest.mark.parametrize(
         ("body", "status", "error"),
         [
@@ -758,7 +771,6 @@ def test_a_service_without_positions_loads_no_models_of_them(tmp_path: Path) -> 
     program = f"""
 import sys
 from app import app
-from web.service import service
 client = app.test_client()
 fields = {ANA.fields!r}
 assert client.post("/start_interview", json=fields).status_code == 400
@@ -769,7 +781,11 @@ print(sorted(name for name in sys.modules if name.startswith("positions.")))
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=APP_FOLDER,
-        env={"OPENAI_API_KEY": "any", "DATABASE_URL": f"sqlite:///{tmp_path}/messages.db"},
+        env={
+            "OPENAI_API_KEY": "any",
+            "DATABASE_URL": f"sqlite:///{tmp_path}/messages.db",
+            **NO_AUTHORITIES,
+        },
         capture_output=True,
         check=True,
         text=True,

@@ -25,6 +25,14 @@ from interviews.errors import (
     NotStarted,
     PositionClosed,
 )
+from invitations.errors import (
+    InvitationClosed,
+    InvitationExpired,
+    InvitationReplaced,
+    InvitationRevoked,
+    NotInvited,
+    UnknownInvitation,
+)
 from positions.errors import NoPosition
 from server import Gunicorn
 from web.error_handlers import body_of, status_of
@@ -44,6 +52,12 @@ REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
     "/positions": (NoPosition,),
     "/positions/{access_key}": (NoPosition,),
     "/draft_rubric": (NoPosition,),
+    "/invitations": (NoPosition,),
+    "/revoke_invitation": (NotInvited,),
+    "/open_invitation": (
+        *(UnknownInvitation, InvitationClosed),
+        *(InvitationExpired, InvitationReplaced, InvitationRevoked),
+    ),
 }
 # What a description cannot say of a position's body.
 BAD_POSITION = re.compile(

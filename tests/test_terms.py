@@ -1,5 +1,6 @@
 """A position's terms in its interviews: the prompt, closed positions, and the time limit."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from access.api_keys import hash_of
 from api import ANA, PROMPT, Answer, Api
 from config import Config
 from db import InterviewKey, Message, Messages, Session, TokenRevocations, open_database
@@ -199,6 +201,19 @@ class TestClosed:
     def test_other_access_keys_do_not_mind(self, api: Api) -> None:
         put(api, "job-2", isOpen=False)
         assert api.start().status == 200
+
+    def test_only_who_has_a_key_learns_that_it_is_closed(self, make_api: MakeApi) -> None:
+        put(make_api(), isOpen=False)
+        keyed = make_api(api_keys=(hash_of("key"),), secret_key=("s" * 32,))
+
+        def call(path: str, credential: str) -> Answer:
+            headers = {"Authorization": f"Bearer {credential}", "Content-Type": "application/json"}
+            return keyed.send("POST", path, data=json.dumps(ANA.fields), headers=headers)
+
+        token = call("/applicant_token", "key").body["token"]
+        answers = [call("/start_interview", given) for given in ("", token, "key")]
+        assert [answer.status for answer in answers] == [401, 403, 409]
+        assert all("closed" not in answer.body["error"] for answer in answers[:2])
 
     def test_a_body_that_is_refused_is_refused_first(self, api: Api) -> None:
         put(api, isOpen=False)

@@ -4,6 +4,7 @@ A field that cannot be accepted is raised, with a sentence that names it. Functi
 `key_or_own_token` reads with return the view's arguments, the interview first.
 """
 
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from flask import request
@@ -63,10 +64,13 @@ def interview_and_prompt() -> tuple[InterviewKey, str | None]:
     """
     max_chars = service().config.max_prompt_chars
     body = _fields(max_chars)
-    # An applicant does not learn by this which access keys have a position.
-    has_prompt = _is_given(body, "prompt") or not (is_applicant() or _names_position(body))
-    # Without a position nothing else is looked at: the start is incomplete.
-    interview = _interview(body, *(["prompt"] if has_prompt else []))
+    _refuse_incomplete(body, KEY_FIELDS)
+    has_prompt = _is_given(body, "prompt")
+    # Before the others are looked at: without a position, a start without a prompt is incomplete.
+    # To an applicant the interview says so, lest they learn which access keys have a position.
+    if not (has_prompt or is_applicant() or _names_position(body)):
+        raise IncompleteParams
+    interview = _interview(body)
     prompt = _text(body, "prompt", max_chars) if has_prompt else None
     _refuse_unreadable(interview)
     return interview, prompt
@@ -118,8 +122,7 @@ def access_key_of_body() -> str:
     """Return the access key that the body names."""
     limit = service().config.max_key_chars
     body = json_object(bytes_for(limit))
-    if not _is_given(body, "accessKey"):
-        raise IncompleteParams
+    _refuse_incomplete(body, ("accessKey",))
     return _part_of_key("accessKey", _text(body, "accessKey", limit))
 
 
@@ -209,10 +212,14 @@ def _interview_and_text(text_field: str, max_chars: int) -> tuple[InterviewKey, 
 
 
 def _interview(body: Json, *further_fields: str) -> InterviewKey:
-    if not all(_is_given(body, field) for field in (*KEY_FIELDS, *further_fields)):
-        raise IncompleteParams
+    _refuse_incomplete(body, (*KEY_FIELDS, *further_fields))
     limit = service().config.max_key_chars
     return InterviewKey(*(_part_of_key(field, _text(body, field, limit)) for field in KEY_FIELDS))
+
+
+def _refuse_incomplete(body: Json, fields: Iterable[str]) -> None:
+    if not all(_is_given(body, field) for field in fields):
+        raise IncompleteParams
 
 
 def _is_given(body: Json, field: str) -> bool:
