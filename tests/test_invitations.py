@@ -3,7 +3,7 @@
 import re
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -16,7 +16,8 @@ import pytest
 
 from api import ANA, Answer, Api, Applicant
 from config import Config
-from db import open_database
+from db import InterviewKey, open_database
+from invitations.inviting import invite as invite_all
 from invitations.queries import Invitations
 from openai_api.rehearsal import SCRIPT
 from rooms import KEY, POSITION, SECRET_KEY, WITH_KEYS, invited, post, put_position, secret_of
@@ -284,3 +285,25 @@ def test_the_clients_own_strings_are_kept(api: Api, config: Config) -> None:
     database.close()
     assert stored is not None
     assert stored.metadata == {"ats": "ü", "empty": ""}
+
+
+@pytest.mark.both_databases
+def test_many_are_invited_at_once_or_none(api: Api, config: Config) -> None:
+    database = open_database(config)
+
+    def applicants(count: int, fails_at: int | None = None) -> Iterator[Any]:
+        for number in range(count):
+            if number == fails_at:
+                raise ValueError("in the middle")
+            yield InterviewKey(ANA.access_key, f"Applicant {number}", ANA.email), {}
+
+    with pytest.raises(ValueError, match="in the middle"):
+        invite_all(database, ANA.access_key, applicants(10, fails_at=9), 60)
+    first = Applicant(ANA.access_key, "Applicant 0", ANA.email)
+    assert post(api, "/revoke_invitation", first.fields).status == 404
+    secrets, expires_at = invite_all(database, ANA.access_key, applicants(1000), 60)
+    database.close()
+    assert len(set(secrets)) == 1000
+    for number in (0, 500, 999):
+        room = opened(api, secrets[number]).body
+        assert (room["name"], room["expires_at"]) == (f"Applicant {number}", expires_at)

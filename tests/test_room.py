@@ -3,12 +3,14 @@
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from api import ANA, Api, Applicant
 from config import APP_FOLDER
@@ -163,6 +165,28 @@ def test_a_draft_outlives_the_page_that_it_was_written_in(
     expect(hers.words).to_have_value("")
 
 
+def test_a_draft_outlives_a_crash(room: Room, context: BrowserContext, api: Api) -> None:
+    link = invited(api)
+    room.enter(link).begin()
+    room.words.fill(LONG)
+    with room.page.expect_event("crash"), suppress(PlaywrightError):
+        room.page.goto("chrome://crash")
+    expect(Room(context.new_page()).enter(link).words).to_have_value(LONG)
+
+
+def test_a_slow_connection_makes_the_room_slow_and_nothing_else(
+    room: Room, context: BrowserContext, api: Api
+) -> None:
+    slow = {"offline": False, "latency": 600, "downloadThroughput": 6000, "uploadThroughput": 3000}
+    network = context.new_cdp_session(room.page)
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    room.enter(invited(api)).begin()
+    room.say(LONG)
+    room.hears(3)
+    assert room.said() == stored(api) == [SCRIPT[0], LONG, SCRIPT[1]]
+
+
 def test_what_is_sent_offline_arrives_once_when_the_connection_is_back(
     room: Room, context: BrowserContext, api: Api
 ) -> None:
@@ -170,6 +194,13 @@ def test_what_is_sent_offline_arrives_once_when_the_connection_is_back(
     context.set_offline(True)
     room.say(LONG)
     expect(room.notice("offline")).to_be_visible()
+    last_line = room.page.locator(".applicant .words").evaluate(
+        "words => words.getBoundingClientRect().bottom"
+    )
+    composer = room.page.locator("#composer").evaluate(
+        "composer => composer.getBoundingClientRect().top"
+    )
+    assert last_line <= composer  # what the notice calls safe is in sight
     look(room.page, "room-phone-offline")
     assert stored(api) == [SCRIPT[0]]
     context.set_offline(False)

@@ -25,6 +25,14 @@ from interviews.errors import (
     NotStarted,
     PositionClosed,
 )
+from invitations.errors import (
+    InvitationClosed,
+    InvitationExpired,
+    InvitationReplaced,
+    InvitationRevoked,
+    NotInvited,
+    UnknownInvitation,
+)
 from positions.errors import NoPosition
 from scorecards.errors import (
     NoCriterion,
@@ -56,6 +64,12 @@ REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
     "/score_interview": (NoInterview, NotFinished, NoPositionToRateBy, NoRubric),
     "/get_scorecard/{access_key}/{name}/{email}": (NoScorecard,),
     "/review_scorecard": (NoScorecard, NoCriterion, NotReviewable),
+    "/invitations": (NoPosition,),
+    "/revoke_invitation": (NotInvited,),
+    "/open_invitation": (
+        *(UnknownInvitation, InvitationClosed),
+        *(InvitationExpired, InvitationReplaced, InvitationRevoked),
+    ),
 }
 # What a description cannot say of a position's body.
 BAD_POSITION = re.compile(

@@ -75,8 +75,8 @@ def interview_and_prompt() -> tuple[InterviewKey, str | None]:
     _refuse_incomplete(body, KEY_FIELDS)
     has_prompt = _is_given(body, "prompt")
     # Before the others are looked at: without a position, a start without a prompt is incomplete.
-    # An applicant does not learn by it which access keys have a position.
-    if not has_prompt and not (is_applicant() or _names_position(body)):
+    # To an applicant the interview says so, lest they learn which access keys have a position.
+    if not (has_prompt or is_applicant() or _names_position(body)):
         raise IncompleteParams
     interview = _interview(body)
     prompt = _text(body, "prompt", max_chars) if has_prompt else None

@@ -175,10 +175,11 @@ export class Conversation {
 
   #persist(attempt) {
     return this.#room.persistently(attempt, (trouble) => {
-      for (const name of ["offline", "lost", "busy"]) notice(name, name === trouble);
-      $("retry").hidden = !trouble;
-      document.body.toggleAttribute("data-trouble", Boolean(trouble));
-      if (trouble) this.#messages.follow();
+      this.#messages.keepInSight(() => {
+        for (const name of ["offline", "lost", "busy"]) notice(name, name === trouble);
+        $("retry").hidden = !trouble;
+        document.body.toggleAttribute("data-trouble", Boolean(trouble));
+      });
     });
   }
 
@@ -229,10 +230,13 @@ export class Conversation {
     $("late").lastElementChild.textContent = this.#draft.text;
   }
 
+  /** Let the field be as high as what is in it. */
   #grow() {
-    this.#words.style.height = "auto";
-    const borders = this.#words.offsetHeight - this.#words.clientHeight;
-    this.#words.style.height = `${this.#words.scrollHeight + borders}px`;
+    this.#messages.keepInSight(() => {
+      this.#words.style.height = "auto";
+      const borders = this.#words.offsetHeight - this.#words.clientHeight;
+      this.#words.style.height = `${this.#words.scrollHeight + borders}px`;
+    });
   }
 
   async #copy() {

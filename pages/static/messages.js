@@ -23,7 +23,10 @@ export class Messages {
 
   /** Show the stored messages in the place of all that is on its way. */
   show(stored) {
-    const follows = isAtEnd();
+    this.keepInSight(() => this.#show(stored));
+  }
+
+  #show(stored) {
     for (const passing of [this.#own, this.#answer]) passing?.remove();
     this.#own = this.#answer = null;
     this.stored = stored.filter((message) => message.content);
@@ -40,7 +43,6 @@ export class Messages {
       write(item, content);
     });
     while (list.children.length > this.stored.length) list.lastElementChild.remove();
-    if (follows) this.follow();
   }
 
   /** Show a message that is on its way, unless it is empty, and that its answer is awaited. */
@@ -54,7 +56,11 @@ export class Messages {
 
   /** Show the answer as far as it has come. */
   tell(text) {
-    const follows = isAtEnd();
+    this.keepInSight(() => this.#tell(text));
+    this.#speak(text, false);
+  }
+
+  #tell(text) {
     if (this.#answer?.className !== "interviewer") {
       const item = made("interviewer");
       this.#answer?.replaceWith(item);
@@ -63,8 +69,6 @@ export class Messages {
     const shown = this.#answer.lastElementChild.textContent;
     // After a broken connection the answer comes again from its first word.
     if (!shown.startsWith(text)) write(this.#answer, text);
-    this.#speak(text, false);
-    if (follows) this.follow();
   }
 
   /** Tell readers of the screen the rest of the answer. */
@@ -72,15 +76,17 @@ export class Messages {
     this.#speak(text, true);
   }
 
-  /** Take what was not taken off the page. */
-  drop() {
-    for (const passing of [this.#own, this.#answer]) passing?.remove();
-    this.#own = this.#answer = null;
+  /** Make a change to the page, and keep the newest words in sight if they are. */
+  keepInSight(change) {
+    const newest = newestVisible();
+    const isInSight = !newest || hiddenBelow(newest) < NEAR;
+    change();
+    if (isInSight) this.follow();
   }
 
-  /** Keep the newest words in sight, but not at the cost of where the message begins. */
+  /** Bring the newest words into sight, but not at the cost of where the message begins. */
   follow() {
-    const newest = list.lastElementChild;
+    const newest = newestVisible();
     if (!newest) return;
     const { top } = newest.getBoundingClientRect();
     scroll(Math.max(0, Math.min(hiddenBelow(newest), top - MARGIN)));
@@ -137,9 +143,8 @@ function hiddenBelow(item) {
   return item.getBoundingClientRect().bottom + MARGIN - (innerHeight - covered);
 }
 
-function isAtEnd() {
-  const newest = list.lastElementChild;
-  return !newest || Math.abs(hiddenBelow(newest)) < NEAR;
+function newestVisible() {
+  return [...list.children].reverse().find((item) => item.offsetHeight);
 }
 
 function scroll(pixels) {
