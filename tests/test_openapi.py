@@ -47,6 +47,12 @@ BODIES: dict[str, Any] = {
         "reason": "She says so.",
         "reviewer": "B. Okafor",
     },
+    "/decide": {
+        **ANA.fields,
+        "decision": "selected",
+        "reason": "She says so.",
+        "reviewer": "B. Okafor",
+    },
 }
 RUBRIC = {
     "criteria": [
@@ -59,7 +65,7 @@ RUBRIC = {
     ]
 }
 NEED_A_POSITION = ("GET /positions/{access_key}", "POST /draft_rubric", "POST /invitations")
-NEED_AN_INTERVIEW = ("/reply", "/get_messages/{access_key}/{name}/{email}")
+NEED_AN_INTERVIEW = ("/reply", "/decide", "/get_messages/{access_key}/{name}/{email}")
 
 
 class Service:
@@ -322,6 +328,7 @@ BODY_SCHEMAS = (
     *("Start", "StartByPosition", "Reply", "Interview", "TokenRequest"),
     *(
         "PositionName",
+        "DecisionRequest",
         "PositionBody",
         "InvitationRequest",
         "Secret",
