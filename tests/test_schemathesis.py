@@ -75,7 +75,7 @@ def refused(events: Path) -> Iterator[tuple[str, int, Any]]:
             case = recorder["cases"][identity]["value"]
             status = interaction["response"]["status_code"]
             is_valid = case["meta"] and case["meta"]["generation"]["mode"] == "positive"
-            if is_valid and status not in (200, 401):
+            if is_valid and status not in (200, 202, 401):
                 body = b64decode(interaction["response"]["content"]["$base64"])
                 yield case["path"], status, json.loads(body)
 
