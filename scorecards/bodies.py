@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, field_validator
 
+from positions.position import WholeNumber
 from web.fields import MAX_REASON_CHARS, MAX_REVIEWER_CHARS
 
 
@@ -18,7 +19,7 @@ class ReviewRequest(BaseModel):
 
     id: Annotated[str, Field(max_length=32)]
     criterion: Annotated[str, Field(max_length=40)]
-    score: Annotated[int, Field(ge=1, le=5)] | None
+    score: Annotated[WholeNumber, Field(ge=1, le=5)] | None
     reason: Annotated[str, Field(max_length=MAX_REASON_CHARS)]
     reviewer: Annotated[str, Field(max_length=MAX_REVIEWER_CHARS)]
 

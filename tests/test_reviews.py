@@ -178,6 +178,13 @@ def test_a_review_that_cannot_be_read_is_refused(
     assert api.get(f"/get_scorecard/{ANA.path}").body["scorecard"]["reviews"] == []
 
 
+def test_a_whole_number_may_be_written_with_a_point(api: Api, database: Database) -> None:
+    known = store_scorecard(database, ANA, {"judgement": (4, 4, 4), "teamwork": (2, 2, 2)}, total=3)
+    answer = review(api, known, 5.0)
+    assert answer.status == 200
+    assert by_id(answer.body["scorecard"], "judgement")["score"] == 5
+
+
 @pytest.mark.parametrize("field", ["id", "criterion", "score", "reason", "reviewer"])
 def test_every_field_is_needed(api: Api, database: Database, field: str) -> None:
     known = store_scorecard(database, ANA, {"judgement": (4, 4, 4), "teamwork": (2, 2, 2)}, total=3)
