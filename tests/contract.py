@@ -49,7 +49,7 @@ def path_of(rule: Rule) -> str:
 
 def is_of_a_page(rule: Rule) -> bool:
     """Whether a route is for people, and not of the API that is described."""
-    return rule.endpoint.partition(".")[0] in ("pages", "room")
+    return rule.endpoint.partition(".")[0] in ("board", "pages", "room", "welcome")
 
 
 def routes(app: Flask) -> set[tuple[str, str]]:

@@ -47,6 +47,12 @@ BODIES: dict[str, Any] = {
         "reason": "She says so.",
         "reviewer": "B. Okafor",
     },
+    "/decide": {
+        **ANA.fields,
+        "decision": "selected",
+        "reason": "She says so.",
+        "reviewer": "B. Okafor",
+    },
 }
 RUBRIC = {
     "criteria": [
@@ -59,7 +65,12 @@ RUBRIC = {
     ]
 }
 NEED_A_POSITION = ("GET /positions/{access_key}", "POST /draft_rubric", "POST /invitations")
-NEED_AN_INTERVIEW = ("/reply", "/get_messages/{access_key}/{name}/{email}")
+NEED_A_SCORECARD = (
+    "/score_interview",
+    "/get_scorecard/{access_key}/{name}/{email}",
+    "/review_scorecard",
+)
+NEED_AN_INTERVIEW = ("/reply", "/decide", "/get_messages/{access_key}/{name}/{email}")
 
 
 class Service:
@@ -130,6 +141,11 @@ class Service:
         if path in ("/open_invitation", "/revoke_invitation"):
             body = {**self._invited(), **ANA.fields}
             return self._send(method, path, body=body)
+        if path in NEED_A_SCORECARD:
+            scorecard = self._scored()
+            if path == "/review_scorecard":
+                return self._send(method, path, body={**BODIES[path], "id": scorecard})
+            return self._send(method, path, **{"{name}": ANA.name, "{email}": ANA.email})
         return self._send(method, path)
 
     def _pending(self, method: str, path: str) -> TestResponse:
@@ -322,6 +338,7 @@ BODY_SCHEMAS = (
     *("Start", "StartByPosition", "Reply", "Interview", "TokenRequest"),
     *(
         "PositionName",
+        "DecisionRequest",
         "PositionBody",
         "InvitationRequest",
         "Secret",
