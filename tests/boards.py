@@ -135,7 +135,7 @@ class Recruiter:
         return Page(url, answer)
 
     def _path(self, url: str) -> str:
-        return url.removeprefix(self.base)
+        return url.removeprefix(self.base).partition("#")[0]
 
     def sign_in(self, key: str = KEY, path: str = "/board/sign_in") -> Page:
         page = self.get(path)
