@@ -65,6 +65,11 @@ RUBRIC = {
     ]
 }
 NEED_A_POSITION = ("GET /positions/{access_key}", "POST /draft_rubric", "POST /invitations")
+NEED_A_SCORECARD = (
+    "/score_interview",
+    "/get_scorecard/{access_key}/{name}/{email}",
+    "/review_scorecard",
+)
 NEED_AN_INTERVIEW = ("/reply", "/decide", "/get_messages/{access_key}/{name}/{email}")
 
 
@@ -136,6 +141,11 @@ class Service:
         if path in ("/open_invitation", "/revoke_invitation"):
             body = {**self._invited(), **ANA.fields}
             return self._send(method, path, body=body)
+        if path in NEED_A_SCORECARD:
+            scorecard = self._scored()
+            if path == "/review_scorecard":
+                return self._send(method, path, body={**BODIES[path], "id": scorecard})
+            return self._send(method, path, **{"{name}": ANA.name, "{email}": ANA.email})
         return self._send(method, path)
 
     def _pending(self, method: str, path: str) -> TestResponse:
