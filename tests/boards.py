@@ -117,10 +117,15 @@ class Recruiter:
     def send(self, page: Page, form: Form, **changes: Any) -> Page:
         """Send a form of a page with some of its fields changed, and follow to where it leads."""
         url = urljoin(page.url, form.action or page.url)
+        # As browsers do it, where a field is a text of several lines.
+        sent = {
+            name: re.sub("\r?\n", "\r\n", value) if isinstance(value, str) else value
+            for name, value in {**form.fields, **changes}.items()
+        }
         answer = self.client.post(
             self._path(url),
             base_url=self.base,
-            data={**form.fields, **changes},
+            data=sent,
             content_type="multipart/form-data" if "file" in changes else None,
         )
         return self._followed(url, answer)
