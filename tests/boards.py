@@ -9,6 +9,11 @@ from urllib.parse import urljoin
 from werkzeug.test import Client, TestResponse
 
 from access.api_keys import hash_of
+from api import Api, over_flask
+from app import create_app
+from config import Config
+from db import Database
+from web.service import service
 
 KEY, OTHER_KEY = "a-recruiters-key", "another-recruiters-key"
 SECRET_KEY = "s" * 40
@@ -145,3 +150,21 @@ class Recruiter:
     def sign_in(self, key: str = KEY, path: str = "/board/sign_in") -> Page:
         page = self.get(path)
         return self.send(page, page.form(having="key"), key=key)
+
+
+class Board:
+    """A process with the board open, the recruiter's browser, and the API beside it."""
+
+    def __init__(self, config: Config) -> None:
+        self.app = create_app(config)
+        client = self.app.test_client()
+        self.recruiter = Recruiter(client)
+        self.api: Api = over_flask(client)
+        self.database: Database = service(self.app).database
+        self.get = self.recruiter.get
+        self.send = self.recruiter.send
+
+    def version(self) -> str:
+        answer = self.recruiter.client.get("/board/version")
+        assert (answer.status_code, answer.text) == (204, "")
+        return str(answer.headers["ETag"])

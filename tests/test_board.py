@@ -10,11 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from api import ANA, Api, Applicant, over_flask
-from app import create_app
-from boards import Page, Recruiter
+from api import ANA, Applicant
+from boards import Board, Page
 from config import Config
-from db import Database
 from openai_api.rehearsal import Behaviour, Rehearsal
 from pages.board_applicants import APPLICANTS_IN_PAGE
 from scored import RUBRIC, hold, put_position, store_scorecard
@@ -47,24 +45,6 @@ FIELDS = {
     "coverage": "50",
     "scoring": "automatic",
 }
-
-
-class Board:
-    """A process with the board open, the recruiter's browser, and the API beside it."""
-
-    def __init__(self, config: Config) -> None:
-        self.app = create_app(config)
-        client = self.app.test_client()
-        self.recruiter = Recruiter(client)
-        self.api: Api = over_flask(client)
-        self.database: Database = service(self.app).database
-        self.get = self.recruiter.get
-        self.send = self.recruiter.send
-
-    def version(self) -> str:
-        answer = self.recruiter.client.get("/board/version")
-        assert (answer.status_code, answer.text) == (204, "")
-        return str(answer.headers["ETag"])
 
 
 @pytest.fixture
