@@ -19,6 +19,9 @@ MAX_NUMBER = 2**63 - 1
 SCORED = "IN ('scored', 'needs_review')"
 NEEDS_REVIEW = "= 'needs_review'"
 
+# Who has a scorecard with a result: the one that counts then has one as well.
+HAVE_SCORES = f"(SELECT name, email FROM scorecards WHERE position = :position AND state {SCORED})"
+
 HOLDS_TEXT = (
     "(LOWER(name) LIKE LOWER(:text) ESCAPE '!' OR LOWER(email) LIKE LOWER(:text) ESCAPE '!')"
 )
@@ -134,9 +137,9 @@ class Applicants:
             "finished": [f"(name, email) IN {finished}"],
             "unscored": [
                 f"(name, email) IN {finished}",
-                f"(name, email) NOT IN {_newest_scores(SCORED)}",
+                f"(name, email) NOT IN {HAVE_SCORES}",
             ],
-            "scored": [f"(name, email) IN {_newest_scores(SCORED)}"],
+            "scored": [f"(name, email) IN {HAVE_SCORES}"],
             "needs_review": [f"(name, email) IN {_newest_scores(NEEDS_REVIEW)}"],
         }[search.state]
         if search.decision == "undecided":
