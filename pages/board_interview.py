@@ -74,10 +74,7 @@ def score(number: int) -> "AnyResponse":
 def review(number: int) -> "AnyResponse":
     """Store a person's word on a criterion."""
     seen = _seen(number)
-    form = {
-        name: request.form.get(name, "")
-        for name in ("id", "criterion", "score", "reason", "reviewer")
-    }
+    form = _typed("id", "criterion", "score", "reason", "reviewer")
     value: dict[str, Any] = dict(form)
     value["score"] = int(form["score"]) if form["score"] in tuple("12345") else None
     prefix = f"review-{form['criterion']}"
@@ -104,7 +101,7 @@ def review(number: int) -> "AnyResponse":
 def decide(number: int) -> "AnyResponse":
     """Store a decision about the applicant."""
     seen = _seen(number)
-    form = {name: request.form.get(name, "") for name in ("decision", "reason", "reviewer")}
+    form = _typed("decision", "reason", "reviewer")
     errors: dict[str, str] = {}
     body = _checked(DecisionBody, form, "decide", errors)
     if body is None or errors:
@@ -204,6 +201,11 @@ def _spans(scorecard: Json) -> list[Span]:
         Span(f"flag-{number}", flag["message_id"], flag["start"], flag["end"], "flag")
         for number, flag in enumerate(scorecard["flags"])
     ]
+
+
+def _typed(*names: str) -> dict[str, str]:
+    """Return fields of the form, with the ends of lines as they are stored."""
+    return {name: request.form.get(name, "").replace("\r\n", "\n") for name in names}
 
 
 def _checked(

@@ -52,7 +52,8 @@ def invite(access_key: str) -> Response:
     errors: dict[str, str] = {}
     days = values["days"].strip() or str(DAYS)
     if not (days.isdecimal() and len(days) < 4 and 1 <= int(days) <= MOST_DAYS):
-        errors["days"] = f"This must be a whole number of days from 1 to {MOST_DAYS}."
+        field = "many-days" if request.form.get("many") else "days"
+        errors[field] = f"This must be a whole number of days from 1 to {MOST_DAYS}."
     if request.form.get("many"):
         lines = _lines(position.access_key, values, errors)
     else:

@@ -40,7 +40,9 @@ class PositionForm:
     """What stands in the form's fields."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self.values = dict(values)
+        # As it was before a browser, which ends lines by two characters, made a form of it.
+        values = {name: text.replace("\r\n", "\n") for name, text in values.items()}
+        self.values = values
         self.errors: dict[str, str] = {}
         """What is wrong with a field, by its name; what belongs to none is under an empty name."""
         self.is_draft = False
@@ -100,7 +102,8 @@ class PositionForm:
             }
         minutes = _number(self.values.get("minutes", ""))
         if minutes is not None:
-            value["timeLimit"] = minutes * 60 if isinstance(minutes, int | float) else minutes
+            # Whole seconds, of which the form shows minutes with six digits at most.
+            value["timeLimit"] = minutes if isinstance(minutes, str) else round(minutes * 60)
         value["scoring"] = "automatic" if self.values.get("scoring") == "automatic" else "manual"
         criteria = [row for _, row in self._typed(self.criteria)]
         if criteria:

@@ -13,8 +13,14 @@ from db import InterviewKey, Session, position_digest
 # Of several scorecards of an interview the newest with a result counts; without any, the newest.
 RANK = "CASE WHEN state IN ('scored', 'needs_review') THEN 0 ELSE 1 END, number DESC"
 
+# The largest number that a row can have; a larger one is no value that a database compares with.
+MAX_NUMBER = 2**63 - 1
+
 SCORED = "IN ('scored', 'needs_review')"
 NEEDS_REVIEW = "= 'needs_review'"
+
+# Who has a scorecard with a result: the one that counts then has one as well.
+HAVE_SCORES = f"(SELECT name, email FROM scorecards WHERE position = :position AND state {SCORED})"
 
 HOLDS_TEXT = (
     "(LOWER(name) LIKE LOWER(:text) ESCAPE '!' OR LOWER(email) LIKE LOWER(:text) ESCAPE '!')"
@@ -131,9 +137,9 @@ class Applicants:
             "finished": [f"(name, email) IN {finished}"],
             "unscored": [
                 f"(name, email) IN {finished}",
-                f"(name, email) NOT IN {_newest_scores(SCORED)}",
+                f"(name, email) NOT IN {HAVE_SCORES}",
             ],
-            "scored": [f"(name, email) IN {_newest_scores(SCORED)}"],
+            "scored": [f"(name, email) IN {HAVE_SCORES}"],
             "needs_review": [f"(name, email) IN {_newest_scores(NEEDS_REVIEW)}"],
         }[search.state]
         if search.decision == "undecided":
@@ -230,6 +236,8 @@ class Found:
 
     def interview(self, number: int) -> InterviewKey | None:
         """Return the interview that begins with the message of this id."""
+        if number > MAX_NUMBER:
+            return None
         row = self._execute(
             "SELECT access_key, name, email FROM messages WHERE id = :id AND is_first = 1",
             {"id": number},
@@ -246,6 +254,8 @@ class Found:
 
     def invitation(self, number: int) -> "InvitationRow | None":
         """Return the invitation with this number."""
+        if number > MAX_NUMBER:
+            return None
         row = self._execute(
             "SELECT access_key, name, email, created_at, expires_at, ended FROM invitations"
             " WHERE number = :number",
@@ -328,7 +338,8 @@ class Overviews:
         row = self._execute(
             "SELECT (SELECT MAX(id) FROM messages), (SELECT MAX(number) FROM scorecards),"
             " (SELECT MAX(number) FROM scorecard_reviews), (SELECT MAX(number) FROM decisions),"
-            " (SELECT MAX(number) FROM invitations), (SELECT COUNT(*) FROM jobs),"
+            " (SELECT MAX(number) FROM invitations), (SELECT COUNT(ended) FROM invitations),"
+            " (SELECT COUNT(*) FROM jobs),"
             " (SELECT MAX(id) FROM jobs), (SELECT MAX(updated_at) FROM positions)",
             {},
         ).fetchone()

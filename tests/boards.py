@@ -9,6 +9,11 @@ from urllib.parse import urljoin
 from werkzeug.test import Client, TestResponse
 
 from access.api_keys import hash_of
+from api import Api, over_flask
+from app import create_app
+from config import Config
+from db import Database
+from web.service import service
 
 KEY, OTHER_KEY = "a-recruiters-key", "another-recruiters-key"
 SECRET_KEY = "s" * 40
@@ -117,10 +122,15 @@ class Recruiter:
     def send(self, page: Page, form: Form, **changes: Any) -> Page:
         """Send a form of a page with some of its fields changed, and follow to where it leads."""
         url = urljoin(page.url, form.action or page.url)
+        # As browsers do it, where a field is a text of several lines.
+        sent = {
+            name: re.sub("\r?\n", "\r\n", value) if isinstance(value, str) else value
+            for name, value in {**form.fields, **changes}.items()
+        }
         answer = self.client.post(
             self._path(url),
             base_url=self.base,
-            data={**form.fields, **changes},
+            data=sent,
             content_type="multipart/form-data" if "file" in changes else None,
         )
         return self._followed(url, answer)
@@ -140,3 +150,21 @@ class Recruiter:
     def sign_in(self, key: str = KEY, path: str = "/board/sign_in") -> Page:
         page = self.get(path)
         return self.send(page, page.form(having="key"), key=key)
+
+
+class Board:
+    """A process with the board open, the recruiter's browser, and the API beside it."""
+
+    def __init__(self, config: Config) -> None:
+        self.app = create_app(config)
+        client = self.app.test_client()
+        self.recruiter = Recruiter(client)
+        self.api: Api = over_flask(client)
+        self.database: Database = service(self.app).database
+        self.get = self.recruiter.get
+        self.send = self.recruiter.send
+
+    def version(self) -> str:
+        answer = self.recruiter.client.get("/board/version")
+        assert (answer.status_code, answer.text) == (204, "")
+        return str(answer.headers["ETag"])

@@ -34,6 +34,7 @@ from invitations.errors import (
     UnknownInvitation,
 )
 from positions.errors import NoPosition
+from records.errors import UnknownApplicant
 from scorecards.errors import (
     NoCriterion,
     NoInterview,
@@ -64,6 +65,7 @@ REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
     "/score_interview": (NoInterview, NotFinished, NoPositionToRateBy, NoRubric),
     "/get_scorecard/{access_key}/{name}/{email}": (NoScorecard,),
     "/review_scorecard": (NoScorecard, NoCriterion, NotReviewable),
+    "/decide": (UnknownApplicant,),
     "/invitations": (NoPosition,),
     "/revoke_invitation": (NotInvited,),
     "/open_invitation": (
