@@ -5,14 +5,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, ViewportSize, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from api import ANA, Api, Applicant
-from config import APP_FOLDER
 from openai_api.rehearsal import FAULTS, SCRIPT, Behaviour, Rehearsal
 from rooms import (
     DESK,
