@@ -95,7 +95,7 @@ def interviewed(api: Api, applicant: Applicant, *answers: str, scores: bool = Tr
 
 def state_of(api: Api, applicant: Applicant) -> str:
     answer = api.send("GET", f"/get_scorecard/{applicant.path}", headers={"X-API-Key": KEY})
-    return str(answer.body.get("state", ""))
+    return str(answer.body.get("scorecard", {}).get("state", ""))
 
 
 def open_applicant(page: Page, name: str) -> None:
@@ -203,3 +203,193 @@ def test_a_recruiter_makes_a_position_and_follows_an_applicant_to_the_decision(
     page.goto("/board/positions/job-1")
     expect(page.get_by_role("heading", level=1, name="Sign in to the board")).to_be_visible()
     assert complaints == []
+
+
+def test_each_page_can_be_read_by_everybody_on_each_device(
+    browser: Browser, server: Gunicorn, api: Api, rehearsal: Rehearsal
+) -> None:
+    put_position(api, rubric=RUBRIC, scoring="automatic")
+    put_position(api, "job-2", title="Nobody is here yet")
+    interviewed(api, Applicant("job-1", "Ana María", "ana@example.com"), *ANSWERS)
+    rehearsal.default = Behaviour(rating="obeying")  # so that a person is needed
+    interviewed(
+        api, Applicant("job-1", LONG_NAME, "x" * 60 + "@example.com"), *ANSWERS[:4], HOSTILE
+    )
+    interviewed(api, Applicant("job-1", "Tala Bautista", "tala@example.com"), ANSWERS[0])
+    post(api, "/invitations", Applicant("job-1", "Uwe Köhler", "uwe@example.com").fields)
+    for device, size in (("phone", PHONE), ("desk", DESK)):
+        page = board_of(browser, server, size)
+        look(page, f"board-{device}-sign-in")
+        sign_in(page)
+        look_at = {"positions": "/board", "new": "/board/new_position"}
+        for name, end in (
+            ("list", ""),
+            ("invite", "/invite"),
+            ("edit", "/edit"),
+            ("overview", "/overview"),
+        ):
+            look_at[name] = f"/board/positions/job-1{end}"
+        look_at |= {
+            "empty": "/board/positions/job-2",
+            "empty-overview": "/board/positions/job-2/overview",
+        }
+        page.goto("/board/positions/job-1")
+        for number, name in enumerate(("Ana María", LONG_NAME, "Tala Bautista", "Uwe Köhler")):
+            address = page.get_by_role("link", name=name).evaluate("link => link.href")
+            look_at[f"applicant-{number}"] = address
+        boxes = page.locator('input[name="i"]').evaluate_all("all => all.map((box) => box.value)")
+        look_at["compare"] = "/board/positions/job-1/compare?i=" + "&i=".join(boxes)
+        for name, address in look_at.items():
+            page.goto(address)
+            look(page, f"board-{device}-{name}")
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= size["width"], f"{name} is wider than a {device}"
+
+
+def test_a_keyboard_is_enough_to_sign_in_review_and_decide(
+    browser: Browser, server: Gunicorn, api: Api
+) -> None:
+    put_position(api, rubric=RUBRIC, scoring="automatic")
+    interviewed(api, Applicant("job-1", "Ana María", "ana@example.com"), *ANSWERS)
+    page = board_of(browser, server)
+    keys = page.keyboard
+    keys.type(KEY)  # the field has the focus already
+    keys.press("Enter")
+    expect(page.get_by_role("heading", level=1, name="Positions")).to_be_visible()
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            keys.press("Tab")
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                style = "getComputedStyle(document.activeElement).outlineStyle"
+                assert page.evaluate(style) == "solid"
+                return
+        raise AssertionError(selector)
+
+    tab_to('a[href$="positions/job-1"]')
+    keys.press("Enter")
+    page.wait_for_url("**/positions/job-1")
+    tab_to('a[href*="/interviews/"]')
+    keys.press("Enter")
+    page.wait_for_url("**/interviews/*")
+    tab_to(".quotes a")
+    keys.press("Enter")
+    expect(page.locator("mark.lit").first).to_be_in_viewport()
+    tab_to("details.act > summary")
+    keys.press("Enter")
+    tab_to('[name="score"]')
+    keys.press("Space")
+    keys.press("ArrowRight")
+    tab_to('[name="reason"]')
+    keys.type("Read it twice.")
+    tab_to('[name="reviewer"]')
+    keys.type("Rosa Lim")
+    keys.press("Enter")
+    expect(page.locator("article.criterion").first).to_contain_text("Rosa Lim: 2. Read it twice.")
+    tab_to('[name="decision"]')
+    keys.press("Space")
+    keys.press("ArrowRight")
+    tab_to('form[action$="decide"] [name="reason"]')
+    keys.type("To be asked again.")
+    tab_to('form[action$="decide"] [name="reviewer"]')
+    keys.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Potential")
+
+
+def test_a_review_that_is_being_written_is_left_alone_until_it_is_closed(
+    page: Page, api: Api
+) -> None:
+    put_position(api, rubric=RUBRIC, scoring="automatic")
+    ana = Applicant("job-1", "Ana María", "ana@example.com")
+    interviewed(api, ana, *ANSWERS)
+    open_applicant(page, "Ana María")
+    first = page.locator("article.criterion").first
+    first.locator("summary").click()
+    first.get_by_label("Why").fill("Half a sentence")
+    decision = {"decision": "rejected", "reason": "Withdrew.", "reviewer": "Another"}
+    scorecard = api.send("GET", f"/get_scorecard/{ana.path}", headers={"X-API-Key": KEY}).body
+    review = {
+        **ana.fields,
+        "id": scorecard["scorecard"]["id"],
+        "criterion": "judgement",
+        "score": 2,
+        "reason": "Too general.",
+        "reviewer": "Another",
+    }
+    assert post(api, "/review_scorecard", review).status == 200
+    assert post(api, "/decide", {**ana.fields, **decision}).status == 200
+    expect(page.locator("#decisions")).to_contain_text("Withdrew.")  # another part is renewed
+    expect(first.get_by_label("Why")).to_have_value("Half a sentence")
+    expect(first).not_to_contain_text("Too general.")
+    first.get_by_label("Why").fill("")
+    first.locator("summary").click()
+    first.locator("summary").blur()
+    expect(first).to_contain_text("Too general.")
+
+
+def test_a_scorecard_that_comes_by_itself_has_its_quotes_in_the_transcript(
+    page: Page, api: Api
+) -> None:
+    put_position(api, rubric=RUBRIC)
+    ana = Applicant("job-1", "Ana María", "ana@example.com")
+    interviewed(api, ana, *ANSWERS, scores=False)
+    open_applicant(page, "Ana María")
+    assert page.locator(".words mark").count() == 0
+    assert post(api, "/score_interview", ana.fields).status == 202
+    for _ in range(2):  # also the second time, when the address has it already
+        link = page.locator(".quotes a").first
+        link.click()
+        lit = page.locator("mark.lit")
+        expect(lit.first).to_be_in_viewport()
+        lit.evaluate_all("marks => marks.forEach((mark) => mark.classList.remove('lit'))")
+
+
+def test_an_empty_list_shows_who_is_invited_meanwhile(page: Page, api: Api) -> None:
+    page.goto("/board")
+    expect(page.get_by_text("There is no position yet.")).to_be_visible()
+    put_position(api)
+    page.get_by_role("link", name="Nurse, night shift").click()
+    expect(page.get_by_text("Nobody is invited yet.")).to_be_visible()
+    post(api, "/invitations", Applicant("job-1", "Uwe Köhler", "uwe@example.com").fields)
+    expect(page.get_by_role("row").filter(has_text="Uwe Köhler")).to_contain_text("Invited")
+
+
+def test_an_applicant_is_printed_without_what_is_there_to_be_pressed(page: Page, api: Api) -> None:
+    put_position(api, rubric=RUBRIC, scoring="automatic")
+    interviewed(api, Applicant("job-1", "Ana María", "ana@example.com"), *ANSWERS)
+    open_applicant(page, "Ana María")
+    page.emulate_media(media="print", color_scheme="dark")
+    for shown in ("Ana María", ANSWERS[0], "Judgement", "of 5", "Nobody has decided yet"):
+        expect(page.get_by_text(shown, exact=False).first).to_be_visible()
+    for pressed in page.locator("button, input:not([type=hidden]), textarea, nav").all():
+        expect(pressed).to_be_hidden()
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    overflow = "getComputedStyle(document.querySelector('.said')).overflowY"
+    assert (
+        page.evaluate(overflow) == "visible"
+    )  # the whole transcript, on as many pages as it needs
+
+
+def test_whoever_tries_it_out_is_led_from_the_start_page_to_the_scorecard(
+    make_server: Callable[..., Gunicorn],
+) -> None:
+    server = make_server(OPENAI_API_KEY=REHEARSAL_KEY).start()
+    with a_browser() as browser:
+        context = browser.new_context(locale="en-GB", base_url=f"http://127.0.0.1:{server.port}")
+        room = Room(context.new_page())
+        room.page.goto("/")
+        look(room.page, "board-start")
+        room.page.get_by_role("button", name="Try an interview").click()
+        room.shows("Shift lead in a small hotel")
+        room.begin()
+        for number, answer in enumerate(ANSWERS):
+            room.say(answer)
+            room.hears(3 + 2 * number)
+        room.shows("Thank you, Alex Sample")
+        board = context.new_page()
+        board.set_default_timeout(PATIENCE)
+        board.goto("/board")
+        board.get_by_role("link", name="Shift lead in a small hotel").click()
+        board.get_by_role("link", name="Alex Sample").click()
+        expect(board.locator("article.criterion")).to_have_count(3)
+        assert room.complaints == []
