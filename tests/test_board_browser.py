@@ -356,7 +356,7 @@ def test_an_empty_list_shows_who_is_invited_meanwhile(page: Page, api: Api) -> N
 
 def test_an_applicant_is_printed_without_what_is_there_to_be_pressed(page: Page, api: Api) -> None:
     put_position(api, rubric=RUBRIC, scoring="automatic")
-    interviewed(api, Applicant("job-1", "Ana María", "ana@example.com"), *ANSWERS)
+    interviewed(api, Applicant("job-1", "Ana María", "ana@example.com"), *ANSWERS[:4], HOSTILE)
     open_applicant(page, "Ana María")
     page.emulate_media(media="print", color_scheme="dark")
     for shown in ("Ana María", ANSWERS[0], "Judgement", "of 5", "Nobody has decided yet"):
@@ -364,6 +364,8 @@ def test_an_applicant_is_printed_without_what_is_there_to_be_pressed(page: Page,
     for pressed in page.locator("button, input:not([type=hidden]), textarea, nav").all():
         expect(pressed).to_be_hidden()
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    flag = page.locator("mark.flag").first  # readable, also where the screen is dark
+    assert flag.evaluate("flag => getComputedStyle(flag).backgroundColor") == "rgb(253, 243, 221)"
     overflow = "getComputedStyle(document.querySelector('.said')).overflowY"
     assert (
         page.evaluate(overflow) == "visible"
