@@ -28,19 +28,20 @@ def overview(access_key: str) -> Response:
         begin, end = as_datetime(started), as_datetime(finished)
         if begin is not None and end is not None:
             seconds.append((end - begin).total_seconds())
+    events = {
+        "Invited": _days(invited),
+        "Started": _days([started for started, _ in spans]),
+        "Finished": _days([finished for _, finished in spans]),
+        "Scored": _days([at for _, _, at in scored]),
+    }
+    days = {day for every in events.values() for day in every}
     totals = [total for _, total, _ in scored if total is not None]
     return page(
         "overview.html",
         position=position,
-        lines=growth(
-            {
-                "Invited": _days(invited),
-                "Started": _days([started for started, _ in spans]),
-                "Finished": _days([finished for _, finished in spans]),
-                "Scored": _days([at for _, _, at in scored]),
-            },
-            datetime.now(UTC).date(),
-        ),
+        lines=growth(events, datetime.now(UTC).date()),
+        one_day=days.pop() if len(days) == 1 else None,
+        events={name: len(every) for name, every in events.items()},
         bars=distribution(totals) if totals else [],
         median_total=median(totals) if totals else None,
         median_seconds=median(seconds) if seconds else None,

@@ -77,13 +77,17 @@ class Lines:
 
 
 def growth(events: Mapping[str, Sequence[date]], today: date) -> Lines | None:
-    """Return how many there have been until each day, by name; None if there is no day at all."""
+    """Return how many there have been until each day, by name.
+
+    A number rises at the beginning of its day, and the picture ends with the end of the last one.
+    None if all is of one day, of which there is nothing to draw, or if there is no day at all.
+    """
     every = [day for days in events.values() for day in days]
-    if not every:
+    if len(set(every)) < 2:
         return None
     first = min(min(every), today - timedelta(days=6))
     last = max(max(every), today)
-    span = (last - first).days
+    span = (last - first).days + 1
     most = max(len(days) for days in events.values())
     width, height = 600, 200
 
@@ -108,7 +112,7 @@ def growth(events: Mapping[str, Sequence[date]], today: date) -> Lines | None:
         points.append((float(width), y(number)))
         lines[name] = " ".join(f"{left},{top}" for left, top in points)
         ends[name] = (float(width), y(number), number)
-    named = sorted({first, first + timedelta(days=span // 2), last})
+    named = sorted({first, first + timedelta(days=(span - 1) // 2), last})
     levels = sorted({0, most // 2, most}) if most > 1 else [0, most]
     return Lines(
         width,

@@ -4,9 +4,10 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
@@ -19,6 +20,7 @@ from playwright.sync_api import (
 
 from access.api_keys import hash_of
 from api import ANA, Answer, Api, Applicant
+from config import APP_FOLDER
 
 KEY, SECRET_KEY = "a-recruiters-key", "s" * 40
 AUTHORIZED = {"X-API-Key": KEY}
@@ -29,6 +31,8 @@ PLAN = {
     "language": "English",
 }
 POSITION = {"title": "Nurse, night shift", "plan": PLAN}
+
+SCREENSHOTS = APP_FOLDER / "screenshots"
 
 # Milliseconds that a page may take, on a machine that does a lot besides.
 PATIENCE = 90_000
@@ -81,6 +85,17 @@ def a_browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=executable)
         yield browser
         browser.close()
+
+
+def look(page: Page, name: str) -> None:
+    """Keep pictures of the page, in light and dark, in which axe finds nothing to complain of."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True)
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
 
 
 class Room:

@@ -5,15 +5,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, ViewportSize, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from api import ANA, Api, Applicant
-from config import APP_FOLDER
 from openai_api.rehearsal import FAULTS, SCRIPT, Behaviour, Rehearsal
 from rooms import (
     DESK,
@@ -24,13 +21,13 @@ from rooms import (
     Room,
     a_browser,
     invited,
+    look,
     post,
     put_position,
     stored,
 )
 from server import Gunicorn
 
-SCREENSHOTS = APP_FOLDER / "screenshots"
 LONG = (
     "I led the night shift of a ward of forty beds for three years. Nobody works alone there:"
     " every decision is shared, and every mistake is talked about."
@@ -70,17 +67,6 @@ def room(context: BrowserContext) -> Iterator[Room]:
     room = Room(context.new_page())
     yield room
     assert room.complaints == []
-
-
-def look(page: Page, name: str) -> None:
-    """Keep pictures of the page, in light and dark, in which axe finds nothing to complain of."""
-    SCREENSHOTS.mkdir(exist_ok=True)
-    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for scheme in schemes:
-        page.emulate_media(color_scheme=scheme)
-        page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True)
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])

@@ -31,8 +31,8 @@ function lightQuote(shows = true) {
 }
 
 // The name of whoever reviews is typed once, and kept in this tab.
-function rememberNames() {
-  for (const field of all("[data-remember]")) {
+function rememberNames(within = document) {
+  for (const field of all("[data-remember]", within)) {
     const name = `board-${field.dataset.remember}`;
     if (!field.value) field.value = sessionStorage.getItem(name) ?? "";
     field.addEventListener("change", () => {
@@ -86,12 +86,13 @@ copyButtons();
 showPrint();
 lightQuote();
 addEventListener("hashchange", () => lightQuote());
-for (const link of all('.quotes a[href^="#"]')) {
-  // Also when the address has it already.
-  link.addEventListener("click", () => setTimeout(() => lightQuote()));
-}
+// Also when the address has it already.
+document.addEventListener("click", (event) => {
+  if (event.target.closest('.quotes a[href^="#"]')) setTimeout(() => lightQuote());
+});
 document.getElementById("errors")?.focus();
 renew(document.body.dataset.version, (part) => {
   localTimes(part);
+  rememberNames(part);
   lightQuote(false);
 });

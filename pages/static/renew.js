@@ -6,29 +6,29 @@ const AT_MOST = 60000;
 
 const parts = (within) => [...within.querySelectorAll("[data-live]")];
 
-// The part without what differs each time, and without what this page's scripts have changed.
+// The part as the service has sent it, without what differs each time.
 function essence(part) {
   const copy = part.cloneNode(true);
   for (const token of copy.querySelectorAll('input[name="csrf_token"]')) token.remove();
   return copy.innerHTML;
 }
 
+// What each part was when it was loaded: taken before any script has changed the page.
+const before = new Map(parts(document).map((part) => [part.id, essence(part)]));
+
 // What a person is doing in a part must not be taken from under their hands.
 function isInUse(part) {
-  if (part.contains(document.activeElement) && document.activeElement !== document.body) {
-    if (document.activeElement.matches("input, select, textarea, summary")) return true;
-  }
+  const active = document.activeElement;
+  if (part.contains(active) && active.matches("input, select, textarea, summary")) return true;
   if (part.querySelector("details.act[open]")) return true;
-  const fields = [...part.querySelectorAll("input, textarea, select")];
-  const isChanged = (field) =>
+  return [...part.querySelectorAll("input, textarea")].some((field) =>
     field.type === "checkbox" || field.type === "radio"
       ? field.checked !== field.defaultChecked
-      : field.type !== "hidden" && field.value !== field.defaultValue && !field.dataset.remember;
-  return fields.some((field) => !(field instanceof HTMLSelectElement) && isChanged(field));
+      : field.type !== "hidden" && field.value !== field.defaultValue && !field.dataset.remember,
+  );
 }
 
 export function renew(address, whenReplaced) {
-  const before = new Map(parts(document).map((part) => [part.id, null]));
   if (!address || !before.size) return;
   let known = null;
   let wait = EVERY;
@@ -41,13 +41,10 @@ export function renew(address, whenReplaced) {
       location.reload(); // the session has ended
       return;
     }
-    if (!answer.ok) {
-      if (answer.status !== 304) throw new Error(String(answer.status));
-      return;
-    }
-    const isFirst = known === null;
+    if (answer.status === 304) return;
+    if (!answer.ok) throw new Error(String(answer.status));
     const newest = answer.headers.get("ETag");
-    if (await replace(isFirst)) known = newest;
+    if (await replace()) known = newest;
   }
 
   // Replaces what differs. Returns whether the page is then as it would be now.
@@ -58,35 +55,22 @@ export function renew(address, whenReplaced) {
     let isWhole = true;
     for (const part of parts(document)) {
       const newer = page.getElementById(part.id);
-      if (!newer) continue;
+      if (newer?.tagName !== part.tagName) {
+        // The page is made of other parts now, as with the first row of a list.
+        location.reload();
+        return false;
+      }
       const text = essence(newer);
       if (before.get(part.id) === text) continue;
-      if (before.get(part.id) !== null && isInUse(part)) {
+      if (isInUse(part)) {
         isWhole = false;
         continue;
       }
-      if (before.get(part.id) !== null || !isSame(part, newer)) {
-        if (isInUse(part)) {
-          isWhole = false;
-          continue;
-        }
-        part.replaceChildren(...document.importNode(newer, true).childNodes);
-        whenReplaced(part);
-      }
+      part.replaceChildren(...document.importNode(newer, true).childNodes);
       before.set(part.id, text);
+      whenReplaced(part);
     }
     return isWhole;
-  }
-
-  // Before anything was replaced, what the page shows is compared by its words, but for times, which
-  // are shown as the reader's.
-  function isSame(part, newer) {
-    const words = (element) => {
-      const copy = element.cloneNode(true);
-      for (const time of copy.querySelectorAll("time")) time.textContent = time.dateTime;
-      return copy.textContent.replace(/\s+/g, " ");
-    };
-    return words(part) === words(newer);
   }
 
   async function loop() {
@@ -105,13 +89,8 @@ export function renew(address, whenReplaced) {
   }
 
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) {
-      clearTimeout(timer);
-      timer = null;
-    } else {
-      clearTimeout(timer);
-      timer = setTimeout(loop, 300);
-    }
+    clearTimeout(timer);
+    timer = document.hidden ? null : setTimeout(loop, 300);
   });
   plan();
 }
