@@ -18,6 +18,8 @@ from storage.rows import Role as Role
 from storage.rows import Terms as Terms
 from storage.rows import position_digest as position_digest
 from storage.sqlite.database import open_sqlite
+from storage.times import as_clients_read as as_clients_read
+from storage.times import stored_now as stored_now
 
 
 def open_database(config: Config) -> Database:

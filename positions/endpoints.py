@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint
 
 from access.guard import key_needed
-from db import Session
+from db import Session, as_clients_read
 from positions.errors import NoPosition
 from positions.queries import Positions, Rubrics, StoredPosition, lock_of
 from web.bodies import Json, body_as, bytes_for
@@ -156,11 +156,6 @@ def _shown(position: StoredPosition) -> Json:
         "timeLimit": position.time_limit,
         "isOpen": position.is_open,
         "metadata": position.metadata,
-        "created_at": _shown_time(position.created_at),
-        "updated_at": _shown_time(position.updated_at),
+        "created_at": as_clients_read(position.created_at),
+        "updated_at": as_clients_read(position.updated_at),
     }
-
-
-def _shown_time(stored: str) -> str:
-    """Return a stored time as `YYYY-MM-DDTHH:MM:SSZ`."""
-    return f"{stored[:10]}T{stored[11:19]}Z"

@@ -1,10 +1,9 @@
 """The queries of positions and of their rubrics' versions."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from db import InterviewKey, Session, position_digest
+from db import InterviewKey, Session, position_digest, stored_now
 
 Json = dict[str, Any]
 
@@ -95,7 +94,7 @@ class Positions:
                 "is_scored_automatically": int(is_scored_automatically),
                 "rubric_version": rubric_version,
                 "body": json.dumps({"plan": plan, "metadata": metadata}, ensure_ascii=False),
-                "now": _now(),
+                "now": stored_now(),
             },
         )
 
@@ -217,7 +216,7 @@ class Rubrics:
                 "version": newest + 1,
                 "sha256": sha256,
                 "rubric": json.dumps(rubric, ensure_ascii=False),
-                "now": _now(),
+                "now": stored_now(),
             },
         )
         return int(newest) + 1
@@ -226,7 +225,3 @@ class Rubrics:
 def _stored_rubric(row: tuple[Any, ...]) -> StoredRubric:
     version, sha256, rubric = row
     return StoredRubric(version, sha256, json.loads(rubric))
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

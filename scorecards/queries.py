@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from db import InterviewKey, Session, position_digest
+from db import InterviewKey, Session, position_digest, stored_now
 from scorecards.scorecard import ScorecardState
 
 if TYPE_CHECKING:
@@ -30,16 +29,16 @@ class Scorecard(NamedTuple):
     """The digest of what it is made by: models, parameters, number of runs, prompt."""
     state: ScorecardState
     reason: str | None
-    """Why it has failed."""
+    """The sentence that says why it has failed; None if it has not."""
     created_at: str
     finished_at: str | None
     total: float | None
     coverage: float | None
     scores: dict[str, int | None]
     result: Json | None
-    """What the runs come to, without the reviews; None if it is pending or has failed."""
+    """The result of the runs, without the reviews; None if it is pending or has failed."""
     record: Json
-    """What it is made from; the runs once it is finished."""
+    """Everything it is made from; the runs are in it once it is finished."""
 
 
 class Summary(NamedTuple):
@@ -67,7 +66,7 @@ class Review(NamedTuple):
 
 
 class Counting(NamedTuple):
-    """What counts of a scorecard, its reviews included."""
+    """The figures of a scorecard that count, its reviews included."""
 
     state: ScorecardState
     total: float | None
@@ -104,7 +103,7 @@ class Scorecards:
                 "transcript_sha256": transcript_sha256,
                 "rubric_version": rubric_version,
                 "scorer": scorer,
-                "created_at": _now(),
+                "created_at": stored_now(),
                 "record": _written(record),
             },
         )
@@ -167,7 +166,7 @@ class Scorecards:
             " WHERE id = :id AND state = 'pending'",
             {
                 **_columns(scorecard_id, counting),
-                "finished_at": _now(),
+                "finished_at": stored_now(),
                 "result": _written(result),
                 "record": _written(record),
             },
@@ -181,7 +180,7 @@ class Scorecards:
             {
                 "id": scorecard_id,
                 "reason": reason,
-                "finished_at": _now(),
+                "finished_at": stored_now(),
                 "record": _written(record),
             },
         )
@@ -254,7 +253,7 @@ class ScorecardReviews:
         self, scorecard_id: str, criterion: str, score: int | None, reason: str, reviewer: str
     ) -> None:
         """Store a review of now."""
-        review = Review(criterion, score, reason, reviewer, _now())
+        review = Review(criterion, score, reason, reviewer, stored_now())
         self._execute(
             "INSERT INTO scorecard_reviews"
             " (scorecard, criterion, score, reason, reviewer, created_at)"
@@ -284,7 +283,3 @@ def _columns(scorecard_id: str, counting: Counting) -> Json:
 def _written(value: object) -> str:
     # ASCII, as the model may answer with what no database stores: NUL, half a character.
     return json.dumps(value, separators=(",", ":"))
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -9,6 +9,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from db import as_clients_read
 from scorecards.queries import Json, Review, Scorecard, Summary
 from scorecards.result import reviewed
 
@@ -43,8 +44,8 @@ def scorecard_json(scorecard: Scorecard, reviews: Sequence[Review]) -> Json:
         "id": scorecard.id,
         "state": scorecard.state,
         "reason": scorecard.reason,
-        "created_at": _moment(scorecard.created_at),
-        "finished_at": scorecard.finished_at and _moment(scorecard.finished_at),
+        "created_at": as_clients_read(scorecard.created_at),
+        "finished_at": scorecard.finished_at and as_clients_read(scorecard.finished_at),
         "rubric_version": scorecard.rubric_version,
         "total": scorecard.total,
         "coverage": scorecard.coverage,
@@ -52,7 +53,8 @@ def scorecard_json(scorecard: Scorecard, reviews: Sequence[Review]) -> Json:
         "flags": result["flags"],
         "rejected_evidence": result["rejected_evidence"],
         "reviews": [
-            {**review._asdict(), "created_at": _moment(review.created_at)} for review in reviews
+            {**review._asdict(), "created_at": as_clients_read(review.created_at)}
+            for review in reviews
         ],
         "record": scorecard.record,
     }
@@ -138,8 +140,3 @@ def _cell(value: Any) -> Any:  # noqa: ANN401  # whatever a row holds
     if isinstance(value, str):
         return _FORMULA.sub("'", value)
     return str(value).lower() if isinstance(value, bool) else value
-
-
-def _moment(stored: str) -> str:
-    """Return a stored time as clients read it: `YYYY-MM-DDTHH:MM:SSZ`."""
-    return f"{stored[:10]}T{stored[11:19]}Z"

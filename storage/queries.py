@@ -6,10 +6,10 @@ PostgreSQL waits for a round trip.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from storage.database import Rows, Session
 from storage.rows import Applicant, InterviewKey, Message, Role, Terms, position_digest
+from storage.times import stored_now
 
 
 class Messages:
@@ -62,7 +62,7 @@ class Messages:
         self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
     ) -> Message:
         """Store a message at the interview's end, and return it with its id."""
-        now = _now()
+        now = stored_now()
         row = self._insert(
             interview, role, content, now, int(is_finished), " RETURNING id"
         ).fetchone()
@@ -72,7 +72,7 @@ class Messages:
         self, interview: InterviewKey, role: Role, content: str, *, is_finished: bool = False
     ) -> None:
         """Store a message at the interview's end, without waiting for its id."""
-        self._insert(interview, role, content, _now(), int(is_finished))
+        self._insert(interview, role, content, stored_now(), int(is_finished))
 
     def _insert(
         self,
@@ -104,7 +104,7 @@ class Messages:
             " is_finished = :is_finished WHERE id = :id",
             {
                 "content": content,
-                "date_created": _now(),
+                "date_created": stored_now(),
                 "is_finished": int(is_finished),
                 "id": message_id,
             },
@@ -154,7 +154,7 @@ class Messages:
 
 
 class PositionTerms:
-    """What the positions' recruiters have laid down for interviews, as it is now."""
+    """The terms that positions lay down for interviews, as they are now."""
 
     def __init__(self, session: Session) -> None:
         self._execute = session.execute
@@ -211,7 +211,3 @@ class TokenRevocations:
             " DO UPDATE SET revocations = token_revocations.revocations + 1",
             {"interview": interview},
         )
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
