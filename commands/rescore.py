@@ -12,6 +12,7 @@ from scorecards.asking import NotARating
 from scorecards.queries import Json, ScorecardReviews, Scorecards
 from scorecards.result import computed, counting, runs_of
 from scorecards.scoring import digest_of, rated_part, transcript_sha256
+from scorecards.suspicion import flags_of
 
 
 class RescoreError(Exception):
@@ -36,7 +37,9 @@ def rescored(database: Database, scorecard_id: str) -> tuple[Json, Json]:
         version = Rubrics(session).version(scorecard.interview.access_key, scorecard.rubric_version)
     record = scorecard.record
     try:
-        result = computed(record["rubric"]["body"], transcript, runs_of(record))
+        result = computed(
+            record["rubric"]["body"], transcript, flags_of(transcript), runs_of(record)
+        )
     except NotARating as error:
         raise RescoreError(f"A stored answer is not a rating: {error}.") from error
     counts = counting(result, reviews, record["rubric"]["body"])

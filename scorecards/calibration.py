@@ -7,24 +7,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from db import InterviewKey
 from scorecards.agreement import Agreement, Reference, Retest, agreement, retest
-from scorecards.asking import rating_of
 from scorecards.evidence import Said
 from scorecards.rated_interviews import RatedInterview
-from scorecards.rating import Answered, Rater, RunKey, RunRecord
-from scorecards.scorecard import CriterionState, JudgedRun, Rejection
+from scorecards.rating import Answered, Rater, RunRecord
+from scorecards.result import judged_criteria
+from scorecards.scorecard import CriterionResult, CriterionState, JudgedRun, Rejection
 from scorecards.suspicion import flags_of
-from scorecards.verdict import judged, result_of
 
 # Nobody's: the file has no names, and so there are none in the text to be replaced.
 NOBODY = InterviewKey("calibration", "", "nobody@example.invalid")
 
 
 class Observation(NamedTuple):
-    """What the machine made of one criterion of one interview, beside what people did."""
+    """The machine's result for one criterion of one interview, beside that of people."""
 
     interview: str
     criterion: str
@@ -46,11 +45,11 @@ class Observation(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What observations come to."""
+    """Figures over many observations."""
 
     observations: int
     agreement: Agreement
-    """Where both people and machine gave a score."""
+    """Agreement over the observations that both people and machine have scored."""
 
     retest: Retest
     abstained: float | None
@@ -102,26 +101,20 @@ def rate(
     return [
         _observation(
             interview,
-            criterion,
-            said,
-            {key: record for key, record in records.items() if key.criterion_id == criterion["id"]},
+            result,
+            runs,
+            [record for key, record in records.items() if key.criterion_id == result.id],
         )
-        for criterion in interview.rubric["criteria"]
+        for result, runs in judged_criteria(interview.rubric, said, records)
     ]
 
 
 def _observation(
     interview: RatedInterview,
-    criterion: Mapping[str, Any],
-    said: Said,
-    records: Mapping[RunKey, RunRecord],
+    result: CriterionResult,
+    runs: Sequence[JudgedRun],
+    records: Sequence[RunRecord],
 ) -> Observation:
-    runs: dict[bool, list[JudgedRun]] = {False: [], True: []}
-    for key, record in sorted(records.items()):
-        rating = rating_of(record["answer"], record["placeholders"])
-        runs[key.is_masked].append(judged(rating, criterion["id"], said))
-    result = result_of(criterion["id"], criterion["title"], runs[False], runs[True])
-    judged_runs = [*runs[False], *runs[True]]
     return Observation(
         interview=interview.id,
         criterion=result.id,
@@ -130,16 +123,16 @@ def _observation(
         score=result.score,
         runs=result.runs,
         unmasked_runs=result.unmasked_runs,
-        verified=sum(len(run.evidence) for run in judged_runs),
-        rejected=tuple(rejected.reason for run in judged_runs for rejected in run.rejected),
+        verified=sum(len(run.evidence) for run in runs),
+        rejected=tuple(rejected.reason for run in runs for rejected in run.rejected),
         tokens_in=sum(answered["tokens_in"] for answered in _answers(records)),
         tokens_out=sum(answered["tokens_out"] for answered in _answers(records)),
     )
 
 
-def _answers(records: Mapping[RunKey, RunRecord]) -> Iterator[Answered]:
+def _answers(records: Sequence[RunRecord]) -> Iterator[Answered]:
     """Yield every answer that was paid for, also those that were no ratings."""
-    for record in records.values():
+    for record in records:
         yield record
         for attempt in record["attempts"]:
             if attempt["answered"] is not None:

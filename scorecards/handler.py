@@ -8,7 +8,7 @@ Most processes make no scorecard, so what makes them is loaded with the first.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from background.jobs import Job, Jobs, LeaseLost
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from interviews.history import TranscriptMessage
     from scorecards.queries import Json, Scorecard
     from scorecards.rating import Rater, RunKey, RunRecord
+    from scorecards.scorecard import Flag
 
 
 class ScorecardHandler:
@@ -63,6 +64,7 @@ class ScorecardHandler:
         """
         from scorecards.rating import ScoringFailed
         from scorecards.scoring import rated_part, transcript_sha256
+        from scorecards.suspicion import flags_of
 
         scorecard = self._pending(job)
         if scorecard is None:
@@ -72,15 +74,16 @@ class ScorecardHandler:
         if transcript_sha256(transcript) != scorecard.transcript_sha256:
             self._fail(job, "The transcript has changed since the scorecard was asked for.")
             return
+        flags = flags_of(transcript)
         try:
-            runs = self._rated(scorecard, transcript, job, is_held)
+            runs = self._rated(scorecard, transcript, flags, job, is_held)
         except ScoringFailed as error:
             reason = f"{error.reason[:1].upper()}{error.reason[1:]}."
             if error.is_passing:
                 raise Retry(reason) from error
             self._fail(job, reason)
             return
-        self._finish(scorecard, transcript, runs, job)
+        self._finish(scorecard, transcript, flags, runs, job)
 
     def give_up(self, session: Session, job: Job, reason: str) -> None:
         """Store why the scorecard could not be made, and the runs that there are."""
@@ -123,13 +126,13 @@ class ScorecardHandler:
         self,
         scorecard: "Scorecard",
         transcript: "list[TranscriptMessage]",
+        flags: "Sequence[Flag]",
         job: Job,
         is_held: Callable[[], bool],
     ) -> "Mapping[RunKey, RunRecord]":
         """Return every run of the scorecard, those that were stored before included."""
         from scorecards.queries import ScorecardRuns
         from scorecards.rating import RunKey
-        from scorecards.suspicion import flags_of
 
         def store(run: RunKey, record: "RunRecord") -> None:
             with self._database.transaction() as session:
@@ -142,7 +145,7 @@ class ScorecardHandler:
             transcript,
             scorecard.interview,
             scorecard.record["rubric"]["body"],
-            flags_of(transcript),
+            flags,
             {RunKey(*run): record for run, record in stored.items()},
             time.monotonic() + self._config.scoring_deadline,
             store,
@@ -160,6 +163,7 @@ class ScorecardHandler:
         self,
         scorecard: "Scorecard",
         transcript: "list[TranscriptMessage]",
+        flags: "Sequence[Flag]",
         runs: "Mapping[RunKey, RunRecord]",
         job: Job,
     ) -> None:
@@ -167,7 +171,7 @@ class ScorecardHandler:
         from scorecards.result import computed, counting
 
         rubric = scorecard.record["rubric"]["body"]
-        result = computed(rubric, transcript, runs)
+        result = computed(rubric, transcript, flags, runs)
         with self._database.transaction(scorecard.interview) as session:
             Jobs(session).end(job)
             Scorecards(session).finish(

@@ -3,50 +3,50 @@
 Everything here can be computed again from what is stored.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from interviews.history import TranscriptMessage
 from scorecards.asking import rating_of
 from scorecards.evidence import Said
 from scorecards.queries import Counting, Json, Review
 from scorecards.rating import RunKey, RunRecord
-from scorecards.scorecard import CriterionResult, JudgedRun
-from scorecards.suspicion import flags_of
+from scorecards.scorecard import CriterionResult, Flag, JudgedRun
 from scorecards.verdict import judged, result_of, total_of
 
 
 def computed(
-    rubric: Json, transcript: Sequence[TranscriptMessage], runs: Mapping[RunKey, RunRecord]
+    rubric: Json,
+    transcript: Sequence[TranscriptMessage],
+    flags: Sequence[Flag],
+    runs: Mapping[RunKey, RunRecord],
 ) -> Json:
     """Return the result of the runs, as it is stored: criteria, flags and rejected evidence."""
-    flags = flags_of(transcript)
-    said = Said(transcript, flags)
-    by_criterion: dict[tuple[str, bool], list[JudgedRun]] = {}
-    for (criterion, is_masked, _), run in sorted(runs.items()):
-        rating = rating_of(run["answer"], run["placeholders"])
-        by_criterion.setdefault((criterion, is_masked), []).append(judged(rating, criterion, said))
-    criteria = [
-        result_of(
-            criterion["id"],
-            criterion["title"],
-            by_criterion.get((criterion["id"], False), []),
-            by_criterion.get((criterion["id"], True), []),
-        )
-        for criterion in rubric["criteria"]
-    ]
-    rejected = chain.from_iterable(
-        run.rejected
-        for criterion in rubric["criteria"]
-        for is_masked in (False, True)
-        for run in by_criterion.get((criterion["id"], is_masked), [])
-    )
+    found = list(judged_criteria(rubric, Said(transcript, flags), runs))
+    criteria = [result for result, _ in found]
+    rejected = chain.from_iterable(run.rejected for _, judged_runs in found for run in judged_runs)
     return {
         "criteria": list(map(_criterion, criteria)),
         "flags": [flag._asdict() for flag in flags],
         # Each once: several runs may give the same quote.
         "rejected_evidence": [quote._asdict() for quote in dict.fromkeys(rejected)],
     }
+
+
+def judged_criteria(
+    rubric: Mapping[str, Any], said: Said, runs: Mapping[RunKey, RunRecord]
+) -> Iterator[tuple[CriterionResult, list[JudgedRun]]]:
+    """Yield what the runs about each criterion come to, and those runs, judged."""
+    by_criterion: defaultdict[tuple[str, bool], list[JudgedRun]] = defaultdict(list)
+    for (criterion, is_masked, _), run in sorted(runs.items()):
+        rating = rating_of(run["answer"], run["placeholders"])
+        by_criterion[criterion, is_masked].append(judged(rating, criterion, said))
+    for criterion in rubric["criteria"]:
+        unmasked, masked = (by_criterion[criterion["id"], is_masked] for is_masked in (False, True))
+        result = result_of(criterion["id"], criterion["title"], unmasked, masked)
+        yield result, [*unmasked, *masked]
 
 
 def runs_of(record: Json) -> dict[RunKey, RunRecord]:
