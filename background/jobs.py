@@ -17,7 +17,7 @@ class Job(NamedTuple):
     kind: str
     subject: str
     attempts: int
-    """How often it was claimed, this time included."""
+    """The number of times it was claimed, this one included."""
     lease: str
     """The name of this claim's lease, by which later statements change only a job that is held."""
 

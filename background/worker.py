@@ -53,7 +53,7 @@ class Retry(Exception):
 
 
 class Handler(Protocol):
-    """What does the jobs of one kind."""
+    """A worker's way to do the jobs of one kind."""
 
     kind: str
 

@@ -1,4 +1,4 @@
-"""What a calibration has found, as tables to be read."""
+"""Tables of the agreement that a calibration has found."""
 
 from __future__ import annotations
 

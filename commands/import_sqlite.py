@@ -38,9 +38,9 @@ class Imported(NamedTuple):
     messages: int
     were_there: int
     others: tuple[Stored, ...] = ()
-    """What else the file has, and how much of it was stored."""
+    """Counts of the file's other rows, by their table."""
     skipped: tuple[str, ...] = ()
-    """What was left out, each with its reason."""
+    """Parts of the file that were left out, each with its reason."""
 
 
 def import_file(file: Path, config: Config, *, skip: bool = False) -> Imported:

@@ -1,4 +1,4 @@
-"""Why a turn of an interview was not taken."""
+"""Errors of turns that were not taken."""
 
 from errors import Conflict, Contradiction, Invalid, NotFound, Unavailable
 

@@ -306,7 +306,7 @@ class _Taken(NamedTuple):
     message: Message
     time_limit: int | None
     is_new: bool
-    """Whether it was stored now."""
+    """True if this request has stored it."""
 
 
 def _put(

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# What a draft of a rubric says, by the key and the number of the criterion; any other key gets its
-# own name as its text.
+# The texts of a draft of a rubric, by their key and the number of the criterion. Any other key has
+# its own name as its text.
 DRAFT: Mapping[str, Sequence[str]] = {
     "id": ("own_part", "problem_solving", "working_together"),
     "title": ("Own part", "Problem solving", "Working together"),

@@ -34,7 +34,7 @@ INSTRUCTION = re.compile(r"\b(?:score|rate|rating|give|award)\b.*\b5\b", re.IGNO
 
 @dataclass(frozen=True)
 class Question:
-    """What a request for a rating asks, and the good answer to it."""
+    """A request for a rating, and the good answer to it."""
 
     turns: list[Json]
     sentences: list[tuple[int, str]]

@@ -1,4 +1,4 @@
-"""Why a position's request was not carried out."""
+"""Errors of requests for positions."""
 
 from errors import Failed, NotFound
 

@@ -87,7 +87,7 @@ class Anchors(BaseModel):
 
 
 class Criterion(BaseModel):
-    """What is rated by itself, from 1 to 5."""
+    """A criterion, which is rated by itself from 1 to 5."""
 
     id: Annotated[str, Field(min_length=1, max_length=40)]
     title: Title
@@ -104,7 +104,7 @@ class Criterion(BaseModel):
 
 
 class Rubric(BaseModel):
-    """How a position's applicants are rated."""
+    """The criteria by which a position's applicants are rated."""
 
     criteria: Annotated[list[Criterion], Field(min_length=1, max_length=MAX_CRITERIA)]
     min_coverage: Annotated[Number, Field(ge=0, le=1)] = Field(default=0.6, alias="minCoverage")

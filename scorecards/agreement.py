@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Reference(NamedTuple):
-    """What people say that a score should be: any from `low` to `high`, which may be the same."""
+    """The score that people find right: any from `low` to `high`, which may be the same."""
 
     low: float
     high: float

@@ -1,4 +1,4 @@
-"""Why there is no scorecard, or why it cannot be changed."""
+"""Errors of requests for scorecards."""
 
 from errors import Conflict, NotFound
 from web.errors import BadField

@@ -35,7 +35,7 @@ def verify(
 
 
 class Said:
-    """What was said in an interview, for looking up quotes."""
+    """The words of an interview, prepared for looking up quotes."""
 
     def __init__(self, transcript: Sequence[TranscriptMessage], flags: Sequence[Flag] = ()) -> None:
         self._turns = {

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from db import InterviewKey
 
 Placeholders = Mapping[str, str]
-"""What each placeholder stands for, as it is in the stored text."""
+"""The words that each placeholder stands for, as they are in the stored text."""
 
 # Fewest letters of a part of a name that is replaced by itself, and of a name of one word.
 MIN_PART, MIN_NAME = 3, 2

@@ -39,7 +39,7 @@ class RunKey(NamedTuple):
 
     criterion_id: str
     is_masked: bool
-    """Whether the model reads the transcript with the flagged sentences masked."""
+    """True if the model reads the transcript with the flagged sentences masked."""
 
     number: int
     """1 up to `SCORING_RUNS`."""
@@ -49,7 +49,7 @@ class Answered(TypedDict):
     """An answer as it is stored, in JSON."""
 
     answer: str
-    """What the model wrote, as it is; empty if it wrote nothing."""
+    """The model's text as it is; empty if it wrote nothing."""
 
     refusal: str | None
     finish_reason: str
@@ -68,7 +68,7 @@ class Attempt(TypedDict):
     """An answer that was not a rating, or that did not come."""
 
     problem: str
-    """Why it was not, in words that hold none of the answer's."""
+    """The reason, in words that hold none of the answer's."""
 
     answered: Answered | None
 
@@ -77,10 +77,10 @@ class RunRecord(Answered):
     """A run as it is stored: `rating_of(answer, placeholders)` is its rating."""
 
     placeholders: Placeholders
-    """What stood for the applicant's name and the like, and the words in its place."""
+    """Placeholders that stood for the applicant's name and the like, and the words of each."""
 
     attempts: list[Attempt]
-    """What came before the answer."""
+    """Attempts before the answer."""
 
 
 class ScoringFailed(Exception):

@@ -82,7 +82,7 @@ class JudgedRun(NamedTuple):
 
 
 class CriterionResult(NamedTuple):
-    """What the runs about one criterion come to."""
+    """The result of the runs about one criterion."""
 
     id: str
     title: str
@@ -95,6 +95,6 @@ class CriterionResult(NamedTuple):
     runs: tuple[int | None, ...]
     """The score of each run that counts, None for one that abstained."""
     unmasked_runs: tuple[int | None, ...]
-    """Where sentences were flagged, the scores with them in the text; otherwise empty."""
+    """The scores with flagged sentences in the text; empty if none were flagged."""
     rationale: str
     evidence: tuple[Evidence, ...]

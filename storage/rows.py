@@ -48,7 +48,7 @@ class Applicant(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What a position lays down for the interviews under its access key."""
+    """The terms that a position lays down for the interviews under its access key."""
 
     title: str
     prompt: str

@@ -1,4 +1,4 @@
-"""What PostgreSQL cannot store is found in a snapshot of the file, and mended where it can be."""
+"""Finding values that PostgreSQL cannot store in a snapshot of the file, and mending them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Unusable(NamedTuple):
 
 
 class Cleaned(NamedTuple):
-    """What was found."""
+    """The messages that had such values."""
 
     unusable: tuple[Unusable, ...]
     changed: frozenset[int]

@@ -1,4 +1,4 @@
-"""Why nothing was imported, in words for the operator."""
+"""The error of an import that was not made, in words for the operator."""
 
 from collections.abc import Sequence
 

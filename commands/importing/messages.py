@@ -121,7 +121,7 @@ ARRIVED = """
 
 
 class Counts(NamedTuple):
-    """What became of the file's interviews."""
+    """Counts of the interviews and messages that were stored, and of those that were there."""
 
     interviews: int
     messages: int

@@ -34,7 +34,7 @@ class Table(NamedTuple):
     clashes: str = ""
     """Selects what differs, by the keys that `whose` takes."""
     clash: str = ""
-    """What differs, in an error."""
+    """The end of the error's sentence: the rows that differ, and how."""
     whose: str = ""
     """Selects from the file what an error calls it by."""
     replaced_by: str = ""
@@ -66,7 +66,7 @@ def history(
         owner: The column that names the owner.
         order: The column that orders an owner's rows.
         same: The columns that are compared.
-        clash: What differs, in an error.
+        clash: The end of the error's sentence: the rows that differ, and how.
         whose: Selects from the file what an error calls an owner by.
 
     """
@@ -115,7 +115,7 @@ def replaceable(
         order: The column by which they are stored.
         differs: The condition on which the rows `incoming` and `present` clash.
         is_newer: The condition on which `incoming` replaces `present`.
-        clash: What differs, in an error.
+        clash: The end of the error's sentence: the rows that differ, and how.
         whose: Selects from the file what an error calls a row by.
 
     """
@@ -193,7 +193,8 @@ TABLES = (
         clash="scorecards (access key / name / e-mail) are in the database with other reviews",
         whose=OF_SCORECARD,
     ),
-    # What counts of a scorecard follows its reviews, of which those that are new are still there.
+    # A scorecard's total follows its reviews, so that one with new reviews replaces the other. By
+    # then, the reviews that the database has already are removed from those of the file.
     replaceable(
         "scorecards",
         "scorecards",
