@@ -9,9 +9,12 @@ COPY access access
 COPY background background
 COPY commands commands
 COPY interviews interviews
+COPY invitations invitations
 COPY monitoring monitoring
 COPY openai_api openai_api
+COPY pages pages
 COPY positions positions
+COPY records records
 COPY scorecards scorecards
 COPY storage storage
 COPY web web

@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 MINUTES := 60
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run key migrate import backup test check bench soak format clean
+LANGUAGES := de es fr fil
+
+.PHONY: help run key migrate import backup test check bench soak format translations clean
 
 help:
 	@echo "make run      serve on http://127.0.0.1:5000/; without an OPENAI_API_KEY, as a rehearsal"
@@ -18,6 +20,7 @@ help:
 	@echo "make bench    measure it against its peers, some ten minutes; writes bench/RESULTS.md"
 	@echo "make soak     load for an hour, and the memory it takes; or make soak MINUTES=..."
 	@echo "make format   format the code, and mend what the linter can mend"
+	@echo "make translations  bring the templates' new texts into the catalogues, to be translated"
 	@echo "make clean    remove the virtual environment and the tools' caches"
 
 run: $(VENV)/.installed .env
@@ -53,6 +56,13 @@ soak: $(VENV)/.installed-bench
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+translations: $(VENV)/.installed
+	$(BIN)/pybabel -q extract -F pyproject.toml --omit-header --no-location -o messages.pot pages
+	for language in $(LANGUAGES); do $(BIN)/pybabel -q update -i messages.pot -l $$language \
+	  -o pages/translations/$$language.po --no-fuzzy-matching --ignore-obsolete --omit-header \
+	  --width 100; done
+	rm messages.pot
 
 clean:
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache

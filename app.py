@@ -13,6 +13,8 @@ from werkzeug.routing import BaseConverter
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader
 
 from access.applicant_tokens import ApplicantTokens
+from access.board_sessions import BoardSessions, register_board_sessions
+from access.errors import PromptNotAllowed
 from access.guard import (
     Access,
     is_applicant,
@@ -27,10 +29,16 @@ from config import Config, StartError, has_api_key, load
 from db import InterviewKey, open_database
 from interviews.interview import Interviews
 from interviews.turns import Pieces, whole
+from invitations.endpoints import invitations
 from llm import LLM
 from monitoring.logs import register_request_log, set_up_logging
 from monitoring.metrics import register_metrics
+from pages.board import board
+from pages.page import pages
+from pages.room import room
+from pages.welcome import welcome
 from positions.endpoints import positions
+from records.endpoints import records
 from scorecards.endpoints import scorecards
 from scorecards.handler import ScorecardHandler
 from web.bodies import Json
@@ -76,19 +84,29 @@ def create_app(config: Config | None = None) -> Flask:
     interviews = Interviews(database, llm, config, [scorecard_handler.when_finished])
     tokens = ApplicantTokens(config.secret_key if config.api_keys else (), database)
     limits = RateLimits(config)
+    sessions = BoardSessions(config, limits)
     worker = Worker(database, [scorecard_handler])
     register_service(
-        app, Service(config, database, llm, scoring_llm, interviews, tokens, limits, worker)
+        app,
+        Service(config, database, llm, scoring_llm, interviews, tokens, limits, sessions, worker),
     )
     register_error_handlers(app)
     register_request_log(app)
     register_browsers(app, config)
-    register_access(app, Access(config, tokens, limits))
+    register_access(app, Access(config, tokens, limits, sessions))
     app.register_blueprint(api)
+    app.register_blueprint(invitations)
     app.register_blueprint(positions)
+    app.register_blueprint(records)
     app.register_blueprint(scorecards)
     app.register_blueprint(health)
     app.register_blueprint(openapi)
+    if config.pages:
+        app.register_blueprint(pages)
+        app.register_blueprint(room)
+        app.register_blueprint(welcome)
+        app.register_blueprint(board)
+        register_board_sessions(app, config)
     if config.metrics:
         register_metrics(app, key_needed)
     if config.trusted_proxies:
@@ -115,10 +133,11 @@ class QuietHandler(WSGIRequestHandler):
 
 
 @api.post("/start_interview")
-@key_needed
-def start_interview() -> Json | Response:
+@key_or_own_token(interview_and_prompt)
+def start_interview(interview: InterviewKey, prompt: str | None) -> Json | Response:
     """Start an interview, and answer with the interviewer's opening."""
-    interview, prompt = interview_and_prompt()
+    if prompt is not None and is_applicant():
+        raise PromptNotAllowed
     service().limits.count_start(interview.access_key)
     streamed = is_wanted()
     opening = service().interviews.start(interview, prompt, idempotency_key(), streamed=streamed)

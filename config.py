@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from dotenv import load_dotenv
 from limits import parse_many
 
+# What stands for the key where a rehearsal stands in for OpenAI.
+REHEARSAL_KEY = "rehearsal"
+
 APP_FOLDER = Path(__file__).resolve().parent
 
 
@@ -53,6 +56,14 @@ def _http_url(name: str, value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise StartError(f"{name} must be an http:// or https:// URL.")
     return value
+
+
+def _base_url(name: str, value: str) -> str:
+    url = _http_url(name, value)
+    parts = urlsplit(url)
+    if parts.query or parts.fragment:
+        raise StartError(f"{name} must be a URL without a query and a fragment.")
+    return url.rstrip("/")
 
 
 def _redis_url(name: str, value: str) -> str:
@@ -270,6 +281,17 @@ class Config:
     """`off` keeps this process from background work, such as scorecards; `python -m commands
     worker` does it alone."""
 
+    pages: bool = _setting(_switch, default=True)
+    """`off` serves the API alone, without the applicant's room and the recruiter's board."""
+
+    public_url: str | None = _setting(_base_url, default=None)
+    """The URL at which applicants reach the service, for their links. If unset, that of the request
+    that makes a link."""
+
+    contact: str | None = _setting(_text, default=None)
+    """Whom applicants may ask, such as an e-mail address, shown to them in the room. If unset, the
+    people who have invited them."""
+
     database_url: str = _setting(_text, default="sqlite:///messages.db", secret=True)
     """`sqlite:///` and a path, where a relative path starts at the folder of `app.py`; or
     `postgresql://user:password@host/database`."""
@@ -343,6 +365,9 @@ class Config:
     limit_wrong_keys: str = _setting(_limit, default="10/minute")
     """Wrong keys and tokens from one address."""
 
+    limit_wrong_invitations: str = _setting(_limit, default="20/minute")
+    """Links that no invitation has, opened from one address."""
+
     limit_bad_requests: str = _setting(_limit, default="60/minute")
     """Bad requests (400) from one address, or with one token."""
 
@@ -364,6 +389,11 @@ class Config:
     port: int = _setting(_count, default=5000)
     """The port of `python app.py`, on 127.0.0.1. gunicorn reads `PORT` too, and then listens on all
     interfaces."""
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """True if a rehearsal stands in for OpenAI, as there was no key at the start."""
+        return self.openai_api_key == REHEARSAL_KEY
 
     @property
     def is_postgresql(self) -> bool:

@@ -9,6 +9,9 @@ class ApiError(Exception):
 
     sentence = "Bad request."
 
+    reason: str | None = None
+    """A word that tells a program failures of the same status apart, where it needs to know."""
+
     retry_after: int | None = None
     """Seconds after which the same request may succeed, if they are known."""
 
@@ -30,6 +33,10 @@ class Forbidden(ApiError):
 
 class NotFound(ApiError):
     """The subject of the request does not exist."""
+
+
+class Gone(ApiError):
+    """The subject of the request existed, and does so no more."""
 
 
 class TimedOut(ApiError):

@@ -27,7 +27,16 @@ class TokenRevoked(WrongCredential):
 class NotAllowed(Forbidden):
     """The applicant's token does not open this endpoint, or not this interview."""
 
-    sentence = "The token opens one interview's reply, get_messages and interview_status only."
+    sentence = (
+        "The token opens one interview only: start_interview, reply, get_messages and "
+        "interview_status."
+    )
+
+
+class PromptNotAllowed(Forbidden):
+    """A start with an applicant's token and a prompt."""
+
+    sentence = "A token starts an interview with the position's prompt only. Leave prompt out."
 
 
 class TokensOff(NotFound):
@@ -51,3 +60,19 @@ class RateLimited(TooManyRequests):
         super().__init__(f"{sentence} Nothing was stored; please try again in {reset} s.")
         self.limit = limit
         self.retry_after = reset
+
+
+class NotSignedIn(Unauthenticated):
+    """A page of the board was asked for without a session."""
+
+    sentence = "Please sign in."
+
+
+class WrongKey(Unauthenticated):
+    """A sign-in to the board with what is no key."""
+
+    sentence = "This is not one of the service's API keys. Copy it again, as a whole."
+
+
+class BoardOff(Forbidden):
+    """There is no board, or not from where the request comes."""

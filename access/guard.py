@@ -1,7 +1,8 @@
-"""The check of who calls: recruiters' systems by key, applicants by token.
+"""The check of who calls: recruiters' systems by key, applicants by token, the board by session.
 
 Every view declares by a decorator whom it is open to; a view that declares nothing serves nobody.
-Without `API_KEYS` everybody may do everything.
+Without `API_KEYS` everybody may do everything, but for the board, which then opens on the service's
+own machine only.
 """
 
 import logging
@@ -14,6 +15,7 @@ from flask import Flask, current_app, g, request
 
 from access.api_keys import hash_of, is_one_of
 from access.applicant_tokens import ApplicantTokens
+from access.board_sessions import BoardSessions
 from access.errors import NotAllowed, TokenExpired, TokenRevoked, WrongCredential
 from access.rate_limits import RateLimits, network_of
 from config import Config
@@ -36,6 +38,7 @@ class Policy(Enum):
     EVERYBODY = auto()
     KEY = auto()
     KEY_OR_OWN_TOKEN = auto()
+    BOARD_SESSION = auto()
 
 
 def everybody(view: View) -> View:
@@ -46,6 +49,11 @@ def everybody(view: View) -> View:
 def key_needed(view: View) -> View:
     """Open a view to recruiters' keys alone."""
     return _declare(Policy.KEY, view)
+
+
+def board_session(view: View) -> View:
+    """Open a page of the recruiter's board to those who have signed in to it."""
+    return _declare(Policy.BOARD_SESSION, view)
 
 
 def key_or_own_token(
@@ -98,10 +106,17 @@ def subject_of_bad_requests() -> str | None:
 class Access:
     """The check of every request before its view runs."""
 
-    def __init__(self, config: Config, tokens: ApplicantTokens, limits: RateLimits) -> None:
+    def __init__(
+        self,
+        config: Config,
+        tokens: ApplicantTokens,
+        limits: RateLimits,
+        sessions: BoardSessions,
+    ) -> None:
         self._key_hashes = config.api_keys
         self._tokens = tokens
         self._limits = limits
+        self._sessions = sessions
 
     def check(self) -> None:
         """Let the request pass, or raise.
@@ -109,6 +124,8 @@ class Access:
         Raises:
             WrongCredential: It has no credential that opens anything.
             NotAllowed: Its token does not open this endpoint.
+            NotSignedIn: It is for the board, and has no session there.
+            BoardOff: There is no board, or not from where the request comes.
             RateLimited: There were too many wrong credentials from its address, or too many bad
                 requests with its token.
             RuntimeError: Its view declares no policy.
@@ -124,6 +141,10 @@ class Access:
             return
         if policy is None:
             raise RuntimeError(f"The view of {request.endpoint} declares no access policy.")
+        if policy is Policy.BOARD_SESSION:
+            self._sessions.check()
+            g.has_key = True
+            return
         if policy is Policy.EVERYBODY or not self._key_hashes:
             return
         credentials = _credentials()

@@ -67,6 +67,12 @@ class RateLimits:
         self._wrong_keys = _policy(
             "wrong keys", config.limit_wrong_keys, "Too many wrong keys from this address."
         )
+        # A secret cannot be guessed either, and a link that is cut short is tried a few times.
+        self._wrong_invitations = _policy(
+            "wrong invitations",
+            config.limit_wrong_invitations,
+            "Too many unknown invitations from this address.",
+        )
         # People cause one now and then, and a frontend's server does for each of its applicants;
         # more than one a second come from a program that is broken or probes for weaknesses.
         self._bad_requests = _policy(
@@ -92,6 +98,10 @@ class RateLimits:
     def count_wrong_key(self, address: str) -> None:
         """Count a wrong key or token from the client's address."""
         self._check(self._wrong_keys, network_of(address))
+
+    def count_wrong_invitation(self, address: str) -> None:
+        """Count a secret that no invitation has, from the client's address."""
+        self._check(self._wrong_invitations, network_of(address))
 
     def count_bad_request(self, subject: str) -> None:
         """Count a request that makes no sense, of a network or of a token's interview."""

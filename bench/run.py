@@ -21,6 +21,7 @@ from bench import (
     knee,
     no_storage,
     on_postgresql,
+    pages,
     replies,
     scorecards,
     storage,
@@ -41,6 +42,7 @@ MEASURES: dict[str, list[Callable[[Bench], None]]] = {
         scorecards.replies_meanwhile,
         scorecards.comparison,
     ],
+    "pages": [pages.first_load, pages.processor_time, pages.many_applicants],
     "postgresql": [on_postgresql.measure],
 }
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from threading import Event, Thread
 
+from config import REHEARSAL_KEY
 from openai_api.faults import FAULTS as FAULTS
 from openai_api.faults import Behaviour as Behaviour
 from openai_api.faults import Json, Sent, answered, failed, whole
@@ -199,7 +200,7 @@ async def _send(writer: asyncio.StreamWriter, content: bytes, behaviour: Behavio
 def stand_in_for_openai() -> None:
     """Start a rehearsal, print a notice, and let this process and its children use it as OpenAI."""
     rehearsal = Rehearsal().start()
-    os.environ["OPENAI_API_KEY"] = "rehearsal"
+    os.environ["OPENAI_API_KEY"] = REHEARSAL_KEY
     os.environ["OPENAI_BASE_URL"] = rehearsal.url
     print(
         "There is no OPENAI_API_KEY: a REHEARSAL interviewer answers, from a script, without AI.\n"

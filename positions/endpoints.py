@@ -37,17 +37,14 @@ def put_position(access_key: str) -> Json:
     access_key = new_access_key_of_path(access_key)
     max_chars = MAX_CHARS_BESIDE_PROMPT + service().config.max_prompt_chars
     body = body_as(PositionBody, bytes_for(max_chars))
-    return {"status": "success", "position": _shown(_put(access_key, body))}
+    return {"status": "success", "position": _shown(put(access_key, body))}
 
 
 @positions.get("/positions/<access_key>")
 @key_needed
 def get_position(access_key: str) -> Json:
     """Answer with the position."""
-    access_key = access_key_of_path(access_key)
-    with service().database.reading() as session:
-        position = _stored(session, access_key)
-    return {"status": "success", "position": _shown(position)}
+    return {"status": "success", "position": _shown(position_of(access_key_of_path(access_key)))}
 
 
 @positions.get("/positions")
@@ -83,10 +80,20 @@ def draft_rubric() -> Json:
 
     access_key = access_key_of_body()
     service().limits.count_score(access_key)
-    with service().database.reading() as session:
-        position = _stored(session, access_key)
+    position = position_of(access_key)
     deadline = time.monotonic() + service().config.reply_deadline
     return {"status": "success", "rubric": draft(position, service().llm, deadline)}
+
+
+def position_of(access_key: str) -> StoredPosition:
+    """Return the position.
+
+    Raises:
+        NoPosition: There is none.
+
+    """
+    with service().database.reading() as session:
+        return _stored(session, access_key)
 
 
 def _stored(session: Session, access_key: str) -> StoredPosition:
@@ -96,7 +103,13 @@ def _stored(session: Session, access_key: str) -> StoredPosition:
     return position
 
 
-def _put(access_key: str, body: "PositionBody") -> StoredPosition:
+def put(access_key: str, body: "PositionBody") -> StoredPosition:
+    """Store the position as a whole, and return it.
+
+    Raises:
+        BadField: Its prompt is too long.
+
+    """
     from positions.position import json_of, rubric_sha256
 
     prompt = _prompt(body)

@@ -128,6 +128,13 @@ class Positions:
             rubric=None if row[9] is None else _stored_rubric(row[9:]),
         )
 
+    def set_open(self, access_key: str, *, is_open: bool) -> None:
+        """Open the position to applicants, or close it."""
+        self._execute(
+            "UPDATE positions SET is_open = :is_open, updated_at = :now WHERE position = :position",
+            {"position": position_digest(access_key), "is_open": int(is_open), "now": stored_now()},
+        )
+
     def page(self, limit: int, after: str | None) -> list[PositionRow] | None:
         """Return positions, the newest first, with the number of their interviews.
 

@@ -124,6 +124,15 @@ class Scorecards:
         ).fetchone()
         return _scorecard(row) if row else None
 
+    def counting(self, interview: InterviewKey) -> Scorecard | None:
+        """Return the interview's newest scorecard with a result; the newest if none has one."""
+        row = self._execute(
+            f"SELECT {COLUMNS} FROM scorecards WHERE interview = :interview ORDER BY"
+            " CASE WHEN state IN ('scored', 'needs_review') THEN 0 ELSE 1 END, number DESC LIMIT 1",
+            {"interview": interview.digest()},
+        ).fetchone()
+        return _scorecard(row) if row else None
+
     def made(
         self, interview: InterviewKey, transcript_sha256: str, rubric_version: int, scorer: str
     ) -> Scorecard | None:

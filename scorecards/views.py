@@ -119,7 +119,7 @@ def as_csv(comparison: Sequence[Row]) -> str:
     writer = csv.writer(text)
     writer.writerow([*Row._fields[:-1], *(f"score_{criterion}" for criterion in criteria)])
     for row, scored in zip(comparison, scores, strict=True):
-        writer.writerow([*map(_cell, row[:-1]), *map(scored.get, criteria)])
+        writer.writerow([*map(cell, row[:-1]), *map(scored.get, criteria)])
     return text.getvalue()
 
 
@@ -135,7 +135,7 @@ def _row_json(row: Row) -> str:
     )
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401  # whatever a row holds
+def cell(value: Any) -> Any:  # noqa: ANN401  # whatever a row holds
     """Return the value as a cell that no spreadsheet takes for a formula, whole or in part."""
     if isinstance(value, str):
         return _FORMULA.sub("'", value)

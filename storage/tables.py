@@ -1,9 +1,11 @@
-"""The tables of positions, scorecards and background work, written once for both databases.
+"""The tables of all but interviews themselves, written once for both databases.
 
 The tables of interviews differ between the two, and are in their `schema.py`. Here a position and
 an interview are named by their digests (`storage/rows.py`), of 64 characters: an entry of an index
 in PostgreSQL holds no more than 2,704 bytes, and names may be longer.
 """
+
+from collections.abc import Iterable
 
 # `{id}` is the type of a key that the database counts up, `{text}` that of text compared byte by
 # byte, `{number}` that of a floating-point number.
@@ -65,7 +67,10 @@ SCORECARDS = """
     )
 """
 SCORECARDS_INTERVIEW = "CREATE INDEX scorecards_interview ON scorecards (interview, number)"
-SCORECARDS_POSITION = "CREATE INDEX scorecards_position ON scorecards (position, number)"
+# With what lists and counts of a position need, as each row of the table is large.
+SCORECARDS_POSITION = """
+    CREATE INDEX scorecards_position ON scorecards (position, number, state, interview, total)
+"""
 
 # What the model answered in each run, stored as it comes: after a crash, no run is asked for twice.
 SCORECARD_RUNS = """
@@ -122,9 +127,59 @@ TABLES = (
     JOBS_INDEX,
 )
 
+# An applicant's link, found by the SHA-256 of its secret. Of an interview's invitations all but the
+# newest have ended as `replaced`; `revoked` are those that a recruiter has taken back.
+INVITATIONS = """
+    CREATE TABLE invitations (
+        number {id},
+        secret_sha256 {text} NOT NULL UNIQUE,
+        interview {text} NOT NULL,
+        position {text} NOT NULL,
+        access_key {text} NOT NULL,
+        name {text} NOT NULL,
+        email {text} NOT NULL,
+        metadata {text} NOT NULL,
+        created_at {text} NOT NULL,
+        expires_at {text} NOT NULL,
+        ended {text}
+    )
+"""
+INVITATIONS_INTERVIEW = "CREATE INDEX invitations_interview ON invitations (interview, number)"
+INVITATIONS_POSITION = "CREATE INDEX invitations_position ON invitations (position, number)"
 
-def tables(*, id_type: str, text_type: str, number_type: str) -> tuple[str, ...]:
-    """Return the statements that create the tables, with a database's own types."""
+# What people have decided about an applicant, one row each time; the newest counts.
+DECISIONS = """
+    CREATE TABLE decisions (
+        number {id},
+        interview {text} NOT NULL,
+        position {text} NOT NULL,
+        access_key {text} NOT NULL,
+        name {text} NOT NULL,
+        email {text} NOT NULL,
+        decision {text} NOT NULL,
+        reason {text} NOT NULL,
+        reviewer {text} NOT NULL,
+        created_at {text} NOT NULL
+    )
+"""
+DECISIONS_INTERVIEW = "CREATE INDEX decisions_interview ON decisions (interview, number)"
+DECISIONS_POSITION = "CREATE INDEX decisions_position ON decisions (position, number)"
+
+# The tables of the schema's next version.
+TABLES_OF_ROOMS = (
+    INVITATIONS,
+    INVITATIONS_INTERVIEW,
+    INVITATIONS_POSITION,
+    DECISIONS,
+    DECISIONS_INTERVIEW,
+    DECISIONS_POSITION,
+)
+
+
+def written_for(
+    statements: Iterable[str], *, id_type: str, text_type: str, number_type: str
+) -> tuple[str, ...]:
+    """Return the statements with a database's own types."""
     return tuple(
-        statement.format(id=id_type, text=text_type, number=number_type) for statement in TABLES
+        statement.format(id=id_type, text=text_type, number=number_type) for statement in statements
     )

@@ -29,7 +29,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def described(method: str, path: str) -> str | None:
-    """The described path that a request's path belongs to; None if the app has no such route."""
+    """The described path that a request's path belongs to; None if the API has no such route."""
     # Here, as importing it makes an app of the environment, which not everybody has who comes here.
     from app import app
 
@@ -39,12 +39,17 @@ def described(method: str, path: str) -> str | None:
         )
     except HTTPException:
         return None
-    return path_of(rule)
+    return None if is_of_a_page(rule) else path_of(rule)
 
 
 def path_of(rule: Rule) -> str:
     """A route as it is described."""
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+
+
+def is_of_a_page(rule: Rule) -> bool:
+    """Whether a route is for people, and not of the API that is described."""
+    return rule.endpoint.partition(".")[0] in ("board", "pages", "room", "welcome")
 
 
 def routes(app: Flask) -> set[tuple[str, str]]:

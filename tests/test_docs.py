@@ -89,7 +89,7 @@ def run(command: str, port: int, **environment: str) -> str:
 
 
 def without_times(text: str) -> Any:
-    return json.loads(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text))
+    return json.loads(re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", "TIME", text))
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +106,13 @@ class Conversation(NamedTuple):
     statuses: list[str]
     stream: str
     retries: list[str]
+    decision: str
 
 
 @pytest.fixture(scope="module")
 def conversation(port: int) -> Conversation:
-    start, reply, transcript, status = (example.command for example in examples("README.md"))
+    start, reply, transcript = (example.command for example in examples("README.md"))
+    status = transcript.replace("get_messages", "interview_status")
     outputs = [run(command, port) for command in (start, reply, transcript)]
     stream = run(block("docs/streaming.md", "bash", "curl -N"), port)
     retry = block("docs/errors.md", "bash", "curl")
@@ -119,17 +121,19 @@ def conversation(port: int) -> Conversation:
     for _ in range(2):
         statuses.append(run(status, port))
         run(reply, port)
-    return Conversation([*outputs, run(status, port)], statuses, stream, retries)
+    statuses.append(run(status, port))
+    decision = run(block("docs/rooms.md", "bash", "curl http://127.0.0.1:5000/decide"), port)
+    return Conversation(outputs, statuses, stream, retries, decision)
 
 
 @needs_curl
 def test_the_conversation_in_the_readme_is_what_curl_gets(conversation: Conversation) -> None:
     shown = examples("README.md")
-    assert len(shown) == 4
+    assert len(shown) == 3
     for example, output in zip(shown, conversation.readme, strict=True):
         assert without_times(output) == without_times(example.output)
-    for status in conversation.statuses:
-        assert json.loads(status) == {"status": "started"}
+    statuses = [json.loads(status)["status"] for status in conversation.statuses]
+    assert statuses == ["started", "started", "finished"]
 
 
 @needs_curl
@@ -144,6 +148,12 @@ def test_the_stream_in_the_docs_is_what_curl_gets(conversation: Conversation) ->
 def test_the_retry_in_the_docs_gets_the_first_result(conversation: Conversation) -> None:
     first, second = map(json.loads, conversation.retries)
     assert first == second == {"system": SCRIPT[3]}
+
+
+@needs_curl
+def test_the_decision_in_the_docs_is_what_curl_gets(conversation: Conversation) -> None:
+    shown = next(one.output for one in examples("docs/rooms.md") if "/decide" in one.command)
+    assert without_times(conversation.decision) == without_times(shown)
 
 
 @needs_node
@@ -189,11 +199,16 @@ def test_a_key_is_made_and_gets_a_token_as_the_docs_show(
 # What the documents list.
 
 
+# What only the pages lead to.
+PARTS_OF_PAGES = ("/board/", "/static/", "/try")
+
+
 def test_every_route_is_in_the_readme_and_every_route_there_exists() -> None:
     routes = {
         f"{method} {rule.rule}".replace("anything:", "")
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not rule.rule.startswith(PARTS_OF_PAGES)
     }
     routes.add("GET /metrics")  # off unless it is turned on
     cells = re.findall(r"^\| (`(?:GET|POST|PUT|DELETE) .*?) \|", README, re.MULTILINE)

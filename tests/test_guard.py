@@ -44,10 +44,11 @@ TOKENS = ("token", "of a retired secret")
 OTHERS_TOKEN = "token of another"
 
 PUBLIC, RECRUITERS, INTERVIEW = Policy.EVERYBODY, Policy.KEY, Policy.KEY_OR_OWN_TOKEN
+BOARD = Policy.BOARD_SESSION
 
 # A row for each route: to whom it is open.
 ROUTES = {
-    "POST /start_interview": RECRUITERS,
+    "POST /start_interview": INTERVIEW,
     "POST /reply": INTERVIEW,
     "GET /get_messages/{access_key}/{name}/{email}": INTERVIEW,
     "GET /interview_status/{access_key}/{name}/{email}": INTERVIEW,
@@ -59,10 +60,43 @@ ROUTES = {
     "GET /positions/{access_key}": RECRUITERS,
     "GET /positions": RECRUITERS,
     "POST /draft_rubric": RECRUITERS,
+    "POST /invitations": RECRUITERS,
+    "POST /revoke_invitation": RECRUITERS,
+    "POST /open_invitation": PUBLIC,
+    "GET /interview": PUBLIC,
+    "GET /static/{version}/{name}": PUBLIC,
     "POST /score_interview": RECRUITERS,
     "GET /get_scorecard/{access_key}/{name}/{email}": RECRUITERS,
     "GET /get_scorecards/{access_key}": RECRUITERS,
     "POST /review_scorecard": RECRUITERS,
+    "POST /decide": RECRUITERS,
+    "GET /": PUBLIC,
+    "POST /try": PUBLIC,
+    "GET /board/sign_in": PUBLIC,
+    "POST /board/sign_in": PUBLIC,
+    "POST /board/sign_out": PUBLIC,
+    "GET /board": BOARD,
+    "GET /board/new_position": BOARD,
+    "POST /board/new_position": BOARD,
+    "GET /board/positions/{access_key}": BOARD,
+    "GET /board/positions/{access_key}/edit": BOARD,
+    "POST /board/positions/{access_key}/edit": BOARD,
+    "POST /board/positions/{access_key}/open": BOARD,
+    "GET /board/positions/{access_key}/applicants.csv": BOARD,
+    "GET /board/positions/{access_key}/invite": BOARD,
+    "POST /board/positions/{access_key}/invite": BOARD,
+    "GET /board/positions/{access_key}/compare": BOARD,
+    "GET /board/positions/{access_key}/overview": BOARD,
+    "GET /board/invitations/{number}": BOARD,
+    "POST /board/invitations/{number}/renew": BOARD,
+    "POST /board/invitations/{number}/withdraw": BOARD,
+    "GET /board/interviews/{number}": BOARD,
+    "POST /board/interviews/{number}/score": BOARD,
+    "POST /board/interviews/{number}/review": BOARD,
+    "POST /board/interviews/{number}/decide": BOARD,
+    "GET /board/interviews/{number}/interview.json": BOARD,
+    "GET /board/interviews/{number}/transcript.csv": BOARD,
+    "GET /board/version": BOARD,
     "GET /metrics": RECRUITERS,
     "GET /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
@@ -155,21 +189,33 @@ def credential(api: Api, kind: str) -> dict[str, str]:
 
 
 # What is answered to those who are let in, where it is not 200: Ana's interview is started already,
-# and her access key has no position, and so no scorecard.
+# and her access key has no position, and so no scorecard. An invitation is opened by its secret,
+# which is missing.
 ANSWERS = {
     "POST /start_interview": 400,
     "GET /positions/{access_key}": 404,
     "POST /draft_rubric": 404,
+    "POST /invitations": 404,
+    "POST /revoke_invitation": 404,
+    "POST /open_invitation": 400,
     "POST /score_interview": 404,
     "GET /get_scorecard/{access_key}/{name}/{email}": 404,
     "POST /review_scorecard": 404,
+    "GET /": 404,  # as programs do not ask for HTML
+    "POST /try": 404,  # as this is no rehearsal
+    "POST /board/sign_in": 400,  # without the token of the form
+    "POST /board/sign_out": 400,
 }
 
 
 def expected(route: str, kind: str) -> int:
+    if ROUTES[route] == BOARD:
+        return 303  # to sign in, whatever key or token comes with the request
     if ROUTES[route] == PUBLIC or kind in KEYS:
         return ANSWERS.get(route, 200)
     if kind in TOKENS:
+        if route == "POST /start_interview":
+            return 403  # as there is a prompt
         return 200 if ROUTES[route] == INTERVIEW else 403
     return 403 if kind == OTHERS_TOKEN else 401
 
@@ -189,12 +235,20 @@ def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
             "reason": "She says so.",
             "reviewer": "B. Okafor",
         },
+        "/decide": {
+            **ANA.fields,
+            "decision": "selected",
+            "reason": "She says so.",
+            "reviewer": "B. Okafor",
+        },
     }
     body = None if method == "GET" else bodies.get(path, ANA.fields)
     ends = {
         "{access_key}/{name}/{email}": ANA.path,
         "{access_key}": ANA.access_key,
         "{asset}": "start.js",
+        "{number}": "1",
+        "{version}/{name}": "any/style.css",
     }
     for end, value in ends.items():
         path = path.replace(end, value)
@@ -236,16 +290,19 @@ class Unread(io.RawIOBase):
 
 
 @pytest.mark.parametrize("kind", ["none", "wrong key", "expired", "tampered", "revoked"])
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith(("POST", "PUT"))])
+@pytest.mark.parametrize(
+    "route",
+    [route for route, to in ROUTES.items() if not route.startswith("GET") and to != PUBLIC],
+)
 def test_no_body_is_read_before_the_credential_is_checked(
     keyed: Api, route: str, kind: str
 ) -> None:
     answer = keyed.raw(
-        *route.split(" "),
+        *route.replace("{number}", "1").split(" "),
         headers={**credential(keyed, kind), "Content-Type": "application/json"},
         environ_overrides={"wsgi.input": Unread(), "CONTENT_LENGTH": "100"},
     )
-    assert answer.status_code == 401
+    assert answer.status_code == (303 if ROUTES[route] == BOARD else 401)
 
 
 @pytest.mark.parametrize("kind", CREDENTIALS)
@@ -285,7 +342,8 @@ def test_a_token_does_not_open_another_interview_however_it_is_named(
         else:
             url = path.replace("{access_key}/{name}/{email}", other.path)
             answer = call(keyed, method, f"{url}?name={ANA.name}&access_key=job-1", None, headers)
-        assert answer.status == 403
+        is_no_name = path == "/start_interview" and "/" in other.access_key
+        assert answer.status == (400 if is_no_name else 403)
         assert set(answer.body) == {"error"}
     assert said(keyed, MEI) == [HER_PROMPT, SCRIPT[0], HER_WORDS, SCRIPT[1]]
 

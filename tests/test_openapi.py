@@ -33,6 +33,9 @@ BODIES: dict[str, Any] = {
     "/reply": {**ANA.fields, "message": "Hello"},
     "/applicant_token": ANA.fields,
     "/revoke_applicant_token": ANA.fields,
+    "/invitations": ANA.fields,
+    "/revoke_invitation": ANA.fields,
+    "/open_invitation": {"secret": "unknown"},
     "/positions/{access_key}": {"title": "Nurse", "prompt": PROMPT},
     "/draft_rubric": {"accessKey": ANA.access_key},
     "/score_interview": ANA.fields,
@@ -41,6 +44,12 @@ BODIES: dict[str, Any] = {
         "id": "0" * 32,
         "criterion": "care",
         "score": 4,
+        "reason": "She says so.",
+        "reviewer": "B. Okafor",
+    },
+    "/decide": {
+        **ANA.fields,
+        "decision": "selected",
         "reason": "She says so.",
         "reviewer": "B. Okafor",
     },
@@ -55,13 +64,13 @@ RUBRIC = {
         }
     ]
 }
-NEED_A_POSITION = ("GET /positions/{access_key}", "POST /draft_rubric")
+NEED_A_POSITION = ("GET /positions/{access_key}", "POST /draft_rubric", "POST /invitations")
 NEED_A_SCORECARD = (
     "/score_interview",
     "/get_scorecard/{access_key}/{name}/{email}",
     "/review_scorecard",
 )
-NEED_AN_INTERVIEW = ("/reply", "/get_messages/{access_key}/{name}/{email}")
+NEED_AN_INTERVIEW = ("/reply", "/decide", "/get_messages/{access_key}/{name}/{email}")
 
 
 class Service:
@@ -85,6 +94,7 @@ class Service:
             404: self._not_there,
             408: self._stalling,
             409: self._finished,
+            410: self._revoked,
             413: self._too_large,
             415: lambda method, path: self._send(method, path, content_type="text/plain"),
             422: self._with_a_used_key,
@@ -112,6 +122,12 @@ class Service:
         answer = self._send("PUT", path, body={**BODIES[path], **fields})
         assert answer.status_code == 200
 
+    def _invited(self) -> dict[str, str]:
+        """A body with the secret of Ana's invitation."""
+        self._put()
+        link = self._send("POST", "/invitations").get_json()["link"]
+        return {"secret": link.partition("#")[2]}
+
     def _started(self) -> None:
         assert self._send("POST", "/start_interview").status_code == 200
 
@@ -122,6 +138,9 @@ class Service:
             self._put()
         if path == "/draft_rubric":
             self.rehearsal.misbehave(Behaviour(message={"content": json.dumps(RUBRIC)}))
+        if path in ("/open_invitation", "/revoke_invitation"):
+            body = {**self._invited(), **ANA.fields}
+            return self._send(method, path, body=body)
         if path in NEED_A_SCORECARD:
             scorecard = self._scored()
             if path == "/review_scorecard":
@@ -175,7 +194,16 @@ class Service:
             method, path, **{"{asset}": "index.html", "query_string": {"after": "nobody's"}}
         )
 
+    def _revoked(self, method: str, path: str) -> TestResponse:
+        secret = self._invited()
+        assert self._send("POST", "/revoke_invitation").status_code == 200
+        return self._send(method, path, body=secret)
+
     def _finished(self, method: str, path: str) -> TestResponse:
+        if path == "/open_invitation":
+            secret = self._invited()
+            self._put(isOpen=False)
+            return self._send(method, path, body=secret)
         if path == "/start_interview":
             self._put(isOpen=False)
             return self._send(method, path)
@@ -201,8 +229,11 @@ class Service:
 
     def _too_often(self, method: str, path: str) -> TestResponse:
         # Only a wrong key can come too often everywhere; test_rate_limits.py has the other limits.
-        self.config = replace(self.config, rate_limits=True)
+        self.config = replace(self.config, rate_limits=True, limit_wrong_invitations="1/minute")
         app = create_app(self.config)
+        if path == "/open_invitation":  # is open to everybody, and has no key to be wrong
+            app.test_client().open(path, method=method, json=BODIES[path])
+            return app.test_client().open(path, method=method, json=BODIES[path])
         url = re.sub(r"{\w+}", "any", path)
         for _ in range(10):
             answer = app.test_client().open(url, method=method, headers={"X-API-Key": "wrong"})
@@ -274,7 +305,7 @@ def test_a_path_that_is_too_long_is_answered_in_json(make_server: Callable[..., 
 
 
 def test_every_route_and_method_is_described_and_every_one_described_exists(config: Config) -> None:
-    app = create_app(replace(config, metrics=True))
+    app = create_app(replace(config, metrics=True, pages=False))
     assert routes(app) == {(method, path) for method, path, _ in operations()}
     methods = {key for item in DOCUMENT["paths"].values() for key in item}
     assert methods == {*METHODS, "parameters"}
@@ -305,7 +336,15 @@ def test_its_file_has_the_defaults(config: Config) -> None:
 
 BODY_SCHEMAS = (
     *("Start", "StartByPosition", "Reply", "Interview", "TokenRequest"),
-    *("PositionName", "PositionBody", "ScoreRequest", "ReviewRequest"),
+    *(
+        "PositionName",
+        "DecisionRequest",
+        "PositionBody",
+        "InvitationRequest",
+        "Secret",
+        "ScoreRequest",
+        "ReviewRequest",
+    ),
 )
 
 # What a part of a body must say, by its type. What is no number, text, list or object is bounded.

@@ -14,7 +14,7 @@ from config import Config, StartError
 from db import open_database
 from postgresql import PostgresServer
 from storage.postgres.schema import SCHEMA_VERSION
-from storage.tables import TABLES
+from storage.tables import TABLES, TABLES_OF_ROOMS
 
 
 @pytest.fixture
@@ -91,17 +91,20 @@ def test_a_dump_brings_the_interviews_back_and_they_go_on(
         server.execute("DROP DATABASE restored WITH (FORCE)")
 
 
-def test_a_database_of_the_first_version_learns_of_positions_and_scorecards(
+def test_a_database_of_the_first_version_learns_of_all_that_came_later(
     config: Config, admin: psycopg.Connection, make_api: Callable[..., Api]
 ) -> None:
     assert make_api().start().status == 200
-    for statement in TABLES:
+    for statement in (*TABLES, *TABLES_OF_ROOMS):
         if name := re.search(r"CREATE TABLE (\w+)", statement):
             admin.execute(f"DROP TABLE {name[1]}")
     admin.execute("UPDATE schema_version SET version = 1")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: open_database(config), range(4)))
     assert admin.execute("SELECT version FROM schema_version").fetchall() == [(SCHEMA_VERSION,)]
-    for table in ("positions", "rubrics", "scorecards", "scorecard_runs", "jobs"):
+    for table in (
+        *("positions", "rubrics", "scorecards", "scorecard_runs", "jobs"),
+        *("invitations", "decisions"),
+    ):
         assert admin.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (0,)
     assert make_api().said()

@@ -25,7 +25,16 @@ from interviews.errors import (
     NotStarted,
     PositionClosed,
 )
+from invitations.errors import (
+    InvitationClosed,
+    InvitationExpired,
+    InvitationReplaced,
+    InvitationRevoked,
+    NotInvited,
+    UnknownInvitation,
+)
 from positions.errors import NoPosition
+from records.errors import UnknownApplicant
 from scorecards.errors import (
     NoCriterion,
     NoInterview,
@@ -56,6 +65,13 @@ REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
     "/score_interview": (NoInterview, NotFinished, NoPositionToRateBy, NoRubric),
     "/get_scorecard/{access_key}/{name}/{email}": (NoScorecard,),
     "/review_scorecard": (NoScorecard, NoCriterion, NotReviewable),
+    "/decide": (UnknownApplicant,),
+    "/invitations": (NoPosition,),
+    "/revoke_invitation": (NotInvited,),
+    "/open_invitation": (
+        *(UnknownInvitation, InvitationClosed),
+        *(InvitationExpired, InvitationReplaced, InvitationRevoked),
+    ),
 }
 # What a description cannot say of a position's body.
 BAD_POSITION = re.compile(

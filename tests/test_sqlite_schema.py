@@ -15,7 +15,7 @@ from config import Config, StartError
 from db import Messages, TokenRevocations, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from storage.sqlite.schema import SCHEMA_VERSION
-from storage.tables import TABLES
+from storage.tables import TABLES, TABLES_OF_ROOMS
 
 OLD_TABLE = """
     CREATE TABLE messages (
@@ -356,10 +356,10 @@ def user_version(database_path: Path, version: int | None = None) -> int:
     """Return the version of the file's schema; with one, the file is taken back to it first."""
     connection = sqlite3.connect(database_path)
     if version is not None:
-        if version < 4:
-            for statement in TABLES:
-                if name := re.search(r"CREATE TABLE (\w+)", statement):
-                    connection.execute(f"DROP TABLE {name[1]}")
+        dropped = (*(TABLES if version < 4 else ()), *(TABLES_OF_ROOMS if version < 5 else ()))
+        for statement in dropped:
+            if name := re.search(r"CREATE TABLE (\w+)", statement):
+                connection.execute(f"DROP TABLE {name[1]}")
         connection.execute(f"PRAGMA user_version = {version}")
     found: int = connection.execute("PRAGMA user_version").fetchone()[0]
     connection.close()
@@ -402,6 +402,20 @@ def test_a_file_of_the_third_version_learns_of_positions_and_scorecards(
     assert user_version(database_path) == SCHEMA_VERSION
     connection = sqlite3.connect(database_path)
     for table in ("positions", "rubrics", "scorecards", "scorecard_runs", "jobs"):
+        assert connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (0,)
+    connection.close()
+    assert len(stored(database_path)) == 2
+
+
+def test_a_file_of_the_fourth_version_learns_of_invitations_and_decisions(
+    config: Config, make_api: Callable[..., Api], database_path: Path
+) -> None:
+    make_api().start()
+    user_version(database_path, 4)
+    open_database(config).close()
+    assert user_version(database_path) == SCHEMA_VERSION
+    connection = sqlite3.connect(database_path)
+    for table in ("invitations", "decisions"):
         assert connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone() == (0,)
     connection.close()
     assert len(stored(database_path)) == 2

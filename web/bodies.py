@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from flask import request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, UnsupportedMediaType
 
-from web.errors import BadField, BadJson, BadRequest, StalledBody
+from web.errors import BadField, BadJson, StalledBody
 from web.service import service
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def checked(model: "type[Model]", body: Json) -> "Model":
         value = model.model_validate(body, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise _bad_value(first) from None
+        place = place_of(first["loc"]) or "The body"
+        raise BadField(f"{place} {sentence_of(first)}") from None
     for place, text in _strings(value.model_dump(by_alias=True), ""):
         storable(place, text)
     return value
@@ -140,6 +141,20 @@ def json_object(max_bytes: int | None = None) -> Json:
     if not isinstance(body, dict):
         raise BadJson("The body must be a JSON object.")
     return body
+
+
+def sentence_of(error: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, from one of pydantic's errors: `must not be blank.`"""
+    sentence = SENTENCES.get(error["type"])
+    if sentence is None:
+        return f"cannot be accepted: {error['msg']}."
+    return sentence.format(**error.get("ctx", {}))
+
+
+def place_of(steps: tuple[str | int, ...]) -> str:
+    """Return the name of a place in the body, such as `plan.questions[3].text`."""
+    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return name.removeprefix(".")
 
 
 def storable(field: str, value: str) -> str:
@@ -196,20 +211,6 @@ def _most_values(data: bytes) -> int:
 
 def _slot_for(size: int) -> AbstractContextManager[object]:
     return _large_bodies if size > LARGE_BODY else nullcontext()
-
-
-def _bad_value(error: Mapping[str, Any]) -> BadRequest:
-    place = _place(error["loc"]) or "The body"
-    sentence = SENTENCES.get(error["type"])
-    if sentence is None:
-        return BadField(f"{place} cannot be accepted: {error['msg']}.")
-    return BadField(f"{place} {sentence.format(**error.get('ctx', {}))}")
-
-
-def _place(steps: tuple[str | int, ...]) -> str:
-    """Return the name of a place in the body, such as `plan.questions[3].text`."""
-    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-    return name.removeprefix(".")
 
 
 def _strings(value: object, place: str) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from errors import (
     Contradiction,
     Failed,
     Forbidden,
+    Gone,
     Invalid,
     NotFound,
     TimedOut,
@@ -35,6 +36,7 @@ STATUSES: Mapping[type[ApiError], int] = {
     NotFound: 404,
     TimedOut: 408,
     Conflict: 409,
+    Gone: 410,
     Contradiction: 422,
     TooManyRequests: 429,
     Failed: 500,
@@ -71,7 +73,10 @@ def event_of(error: Exception) -> dict[str, str]:
 def body_of(error: ApiError) -> dict[str, str]:
     """Return the JSON object that the client reads."""
     # Clients know this one error by `message`.
-    return {"message" if isinstance(error, AlreadyStarted) else "error": str(error)}
+    body = {"message" if isinstance(error, AlreadyStarted) else "error": str(error)}
+    if error.reason is not None:
+        body["reason"] = error.reason
+    return body
 
 
 def _answer_api_error(error: ApiError) -> Response:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from flask import request
 
+from access.guard import is_applicant
 from config import Config
 from db import InterviewKey
 from web.bodies import Json, bytes_for, json_object, storable
@@ -29,6 +30,9 @@ MAX_REASON_CHARS = 2000
 MAX_REVIEWER_CHARS = 320
 MAX_REVIEW_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS + 100
 
+# Characters of a decision's fields together.
+MAX_DECISION_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS + 20
+
 # Browsers and HTTP clients take these out of a URL, percent-encoded or not.
 TAKEN_OUT_OF_URLS = (".", "..")
 
@@ -39,6 +43,19 @@ MAX_POSITIONS = 1000
 # Seconds that an applicant's token opens its interview: a day, unless the request says otherwise.
 TOKEN_LIFETIME = 86_400
 MAX_TOKEN_LIFETIME = 30 * 86_400
+
+# Seconds that an invitation can be opened: two weeks, unless the request says otherwise.
+INVITATION_LIFETIME = 14 * 86_400
+MAX_INVITATION_LIFETIME = 90 * 86_400
+
+# A client's own strings: how many there may be, and the characters of a name and of a string.
+MAX_METADATA = 20
+MAX_METADATA_NAME_CHARS = 100
+MAX_METADATA_CHARS = 500
+_METADATA_CHARS = MAX_METADATA * (MAX_METADATA_NAME_CHARS + MAX_METADATA_CHARS)
+
+# Characters of an invitation's secret, with room for what a mail program adds to a link.
+MAX_SECRET_CHARS = 500
 
 
 def interview_and_prompt() -> tuple[InterviewKey, str | None]:
@@ -58,7 +75,8 @@ def interview_and_prompt() -> tuple[InterviewKey, str | None]:
     _refuse_incomplete(body, KEY_FIELDS)
     has_prompt = _is_given(body, "prompt")
     # Before the others are looked at: without a position, a start without a prompt is incomplete.
-    if not has_prompt and not _names_position(body):
+    # To an applicant the interview says so, lest they learn which access keys have a position.
+    if not (has_prompt or is_applicant() or _names_position(body)):
         raise IncompleteParams
     interview = _interview(body)
     prompt = _text(body, "prompt", max_chars) if has_prompt else None
@@ -75,9 +93,32 @@ def interview_and_lifetime() -> tuple[InterviewKey, int]:
     """Return the interview that a token is asked for, and the token's lifetime in seconds."""
     body = _fields(0)
     interview = _interview(body)
-    lifetime = _lifetime(body)
+    lifetime = _lifetime(body, TOKEN_LIFETIME, MAX_TOKEN_LIFETIME)
     _refuse_unreadable(interview)
     return interview, lifetime
+
+
+def interview_to_invite() -> tuple[InterviewKey, int, dict[str, str]]:
+    """Return an invitation's interview, its lifetime in seconds, and the client's own strings."""
+    body = _fields(_METADATA_CHARS)
+    interview = interview_of_fields(body)
+    lifetime = _lifetime(body, INVITATION_LIFETIME, MAX_INVITATION_LIFETIME)
+    return interview, lifetime, _metadata(body)
+
+
+def secret_of_body() -> str:
+    """Return the secret of the invitation that is to be opened."""
+    body = json_object(bytes_for(MAX_SECRET_CHARS))
+    if body.get("secret") in (None, ""):
+        raise IncompleteParams
+    return _text(body, "secret", MAX_SECRET_CHARS)
+
+
+def interview_of_fields(fields: Json) -> InterviewKey:
+    """Return the interview that fields name, from wherever they come, if it can be started."""
+    interview = _interview(fields)
+    _refuse_unreadable(interview)
+    return interview
 
 
 def interview_of_body() -> InterviewKey:
@@ -169,6 +210,10 @@ def body_limits(config: Config) -> dict[bytes, int]:
         b"/draft_rubric": bytes_for(config.max_key_chars),
         b"/score_interview": _max_bytes(config, 0),
         b"/review_scorecard": _max_bytes(config, MAX_REVIEW_CHARS),
+        b"/decide": _max_bytes(config, MAX_DECISION_CHARS),
+        b"/invitations": _max_bytes(config, _METADATA_CHARS),
+        b"/revoke_invitation": _max_bytes(config, 0),
+        b"/open_invitation": bytes_for(MAX_SECRET_CHARS),
     }
     return {path: min(config.max_body_bytes, limit) for path, limit in limits.items()}
 
@@ -225,14 +270,14 @@ def _text(body: Json, field: str, max_chars: int) -> str:
     return storable(field, value)
 
 
-def _lifetime(body: Json) -> int:
+def _lifetime(body: Json, default: int, most: int) -> int:
     lifetime = body.get("expiresIn")
     if lifetime is None:
-        return TOKEN_LIFETIME
+        return default
     # To JSON 60.0 is a whole number; to Python true is one.
     is_whole = type(lifetime) is int or (type(lifetime) is float and lifetime.is_integer())
-    if not (is_whole and 1 <= lifetime <= MAX_TOKEN_LIFETIME):
-        raise BadField(f"expiresIn must be whole seconds from 1 to {MAX_TOKEN_LIFETIME}.")
+    if not (is_whole and 1 <= lifetime <= most):
+        raise BadField(f"expiresIn must be whole seconds from 1 to {most}.")
     return int(lifetime)
 
 
@@ -247,6 +292,26 @@ def _refuse_unreadable(interview: InterviewKey) -> None:
             raise BadField(f"{field} must not be {value}: the interview's URL could not be read.")
     if len(quote("".join(interview), safe="")) > MAX_URL_BYTES:
         raise BadField("accessKey, name and email are too long for the interview's URL.")
+
+
+def _metadata(body: Json) -> dict[str, str]:
+    metadata = body.get("metadata")
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, dict) or len(metadata) > MAX_METADATA:
+        raise BadField(f"metadata must be an object of at most {MAX_METADATA} strings.")
+    for name in metadata:
+        if not 0 < len(storable("A name in metadata", name)) <= MAX_METADATA_NAME_CHARS:
+            raise BadField(
+                f"A name in metadata must have 1 to {MAX_METADATA_NAME_CHARS} characters."
+            )
+        value = metadata[name]
+        if not isinstance(value, str) or len(value) > MAX_METADATA_CHARS:
+            raise BadField(
+                f"metadata.{name} must be a string of at most {MAX_METADATA_CHARS} characters."
+            )
+        storable(f"metadata.{name}", value)
+    return metadata
 
 
 def _part_of_key(field: str, value: str) -> str:

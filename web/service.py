@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app
 
 from access.applicant_tokens import ApplicantTokens
+from access.board_sessions import BoardSessions
 from access.rate_limits import RateLimits
 from background.worker import Worker
 from config import Config
@@ -27,6 +28,7 @@ class Service:
     interviews: Interviews
     tokens: ApplicantTokens
     limits: RateLimits
+    sessions: BoardSessions
     worker: Worker
     """Background work. The server starts it in each process that is to do some."""
 

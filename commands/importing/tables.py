@@ -37,6 +37,8 @@ class Table(NamedTuple):
     """The end of the error's sentence: the rows that differ, and how."""
     whose: str = ""
     """Selects from the file what an error calls it by."""
+    settle: str = ""
+    """Changes rows that the database has to what has become of them in the file."""
     replaced_by: str = ""
     """The key by which a row replaces the one that the database has."""
 
@@ -53,7 +55,15 @@ class Stored(NamedTuple):
 
 
 def history(
-    name: str, noun: str, *, owner: str, order: str, same: str, clash: str, whose: str
+    name: str,
+    noun: str,
+    *,
+    owner: str,
+    order: str,
+    same: str,
+    clash: str,
+    whose: str,
+    settle: str = "",
 ) -> Table:
     """Return a table to which rows are only ever added, each behind the others of its owner.
 
@@ -68,6 +78,7 @@ def history(
         same: The columns that are compared.
         clash: The end of the error's sentence: the rows that differ, and how.
         whose: Selects from the file what an error calls an owner by.
+        settle: Changes rows that the database has to what has become of them in the file.
 
     """
     place = f"row_number() OVER (PARTITION BY {owner} ORDER BY {order}) AS place"
@@ -92,6 +103,7 @@ def history(
         ),
         clash=clash,
         whose=whose,
+        settle=settle,
     )
 
 
@@ -211,6 +223,31 @@ TABLES = (
         clash="scorecards (access key / name / e-mail) are in the database with another result",
         whose=OF_SCORECARD,
     ),
+    # Once it has ended, an invitation has ended for good. A newer one replaces also a revoked one.
+    history(
+        "invitations",
+        "invitations",
+        owner="interview",
+        order="number",
+        same="secret_sha256",
+        clash="applicants (access key / name / e-mail) are in the database with other invitations",
+        whose="SELECT access_key, name, email FROM invitations WHERE interview = ?",
+        settle=(
+            "UPDATE invitations SET ended = LEAST(invitations.ended, incoming.ended)"
+            " FROM incoming_invitations AS incoming"
+            " WHERE invitations.secret_sha256 = incoming.secret_sha256"
+            " AND invitations.ended IS DISTINCT FROM LEAST(invitations.ended, incoming.ended)"
+        ),
+    ),
+    history(
+        "decisions",
+        "decisions",
+        owner="interview",
+        order="number",
+        same="decision, reason, reviewer, created_at",
+        clash="applicants (access key / name / e-mail) are in the database with other decisions",
+        whose="SELECT access_key, name, email FROM decisions WHERE interview = ?",
+    ),
 )
 
 # A job that a process was working on is due at once, as if that process had put it back.
@@ -286,6 +323,8 @@ def store_tables(source: sqlite3.Connection, cursor: Cursor[Any]) -> tuple[Store
     if clashes := [clash for table in TABLES for clash in _clashes(source, cursor, table)]:
         raise ImportingError("\n".join(clashes))
     for table in TABLES:
+        if table.settle:
+            cursor.execute(table.settle.encode())
         cursor.execute(table.remove_known.encode())
     stored = [_store(cursor, table) for table in TABLES]
     cursor.execute(REMOVE_ENDED)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from storage.sqlite.driver import sqlite3
-from storage.tables import tables
+from storage.tables import TABLES, TABLES_OF_ROOMS, written_for
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 # The table of the service before this one, and of every version of this one.
 MESSAGES = """
@@ -76,9 +76,11 @@ REVOCATIONS = """
     ) WITHOUT ROWID
 """
 
-LATER_TABLES = tables(
-    id_type="INTEGER PRIMARY KEY AUTOINCREMENT", text_type="TEXT", number_type="REAL"
-)
+TYPES = {
+    "id_type": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "text_type": "TEXT",
+    "number_type": "REAL",
+}
 
 
 class MigrationError(Exception):
@@ -111,9 +113,13 @@ def migrate(connection: sqlite3.Connection, closing_phrase: str) -> None:
             _keep_one_prompt(connection)
             connection.execute("PRAGMA user_version = 3")
         if _version(connection) == 3:
-            for statement in LATER_TABLES:
+            for statement in written_for(TABLES, **TYPES):
                 connection.execute(statement)
             connection.execute("PRAGMA user_version = 4")
+        if _version(connection) == 4:
+            for statement in written_for(TABLES_OF_ROOMS, **TYPES):
+                connection.execute(statement)
+            connection.execute("PRAGMA user_version = 5")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

@@ -1,0 +1,1 @@
+"""Invitations: a link for each applicant, which opens the applicant's own interview."""

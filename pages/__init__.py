@@ -1,0 +1,1 @@
+"""The pages that people see: the applicant's room, and what all pages have in common."""

@@ -1,0 +1,9 @@
+"""Why a decision was not recorded."""
+
+from errors import NotFound
+
+
+class UnknownApplicant(NotFound):
+    """A decision about somebody who has neither an interview nor an invitation."""
+
+    sentence = "There is no such applicant: nobody with this name and address was invited or heard."
