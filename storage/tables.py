@@ -176,6 +176,163 @@ TABLES_OF_ROOMS = (
 )
 
 
+# What a position lays down for the records of its interviews. `notice_version` is NULL where the
+# position has no notice of its own, `retention_days` where nothing is erased by its age.
+POSITIONS_CONSENT = (
+    "ALTER TABLE positions ADD COLUMN is_consent_required INTEGER NOT NULL DEFAULT 0"
+)
+POSITIONS_NOTICE = "ALTER TABLE positions ADD COLUMN notice_version INTEGER"
+POSITIONS_CORRECTION = (
+    "ALTER TABLE positions ADD COLUMN correction_hours INTEGER NOT NULL DEFAULT 48"
+)
+POSITIONS_RETENTION = "ALTER TABLE positions ADD COLUMN retention_days INTEGER"
+
+# Every version of what a position's applicants are told before they start; none ever changes.
+NOTICES = """
+    CREATE TABLE notices (
+        position {text} NOT NULL,
+        version INTEGER NOT NULL,
+        language {text} NOT NULL,
+        text {text} NOT NULL,
+        created_at {text} NOT NULL,
+        PRIMARY KEY (position, version)
+    )
+"""
+
+# That an applicant has accepted a version of the notice.
+CONSENTS = """
+    CREATE TABLE consents (
+        number {id},
+        interview {text} NOT NULL,
+        position {text} NOT NULL,
+        access_key {text} NOT NULL,
+        name {text} NOT NULL,
+        email {text} NOT NULL,
+        version INTEGER NOT NULL,
+        accepted_at {text} NOT NULL
+    )
+"""
+CONSENTS_INTERVIEW = "CREATE INDEX consents_interview ON consents (interview, number)"
+
+# That an applicant has asked for a person in place of the interview.
+OTHER_WAYS = """
+    CREATE TABLE other_ways (
+        number {id},
+        interview {text} NOT NULL,
+        position {text} NOT NULL,
+        access_key {text} NOT NULL,
+        name {text} NOT NULL,
+        email {text} NOT NULL,
+        asked_at {text} NOT NULL
+    )
+"""
+OTHER_WAYS_INTERVIEW = "CREATE INDEX other_ways_interview ON other_ways (interview, number)"
+OTHER_WAYS_POSITION = "CREATE INDEX other_ways_position ON other_ways (position, number)"
+
+# Notes that applicants have put to messages of their own; of a message's the newest counts.
+CORRECTIONS = """
+    CREATE TABLE corrections (
+        number {id},
+        interview {text} NOT NULL,
+        position {text} NOT NULL,
+        access_key {text} NOT NULL,
+        name {text} NOT NULL,
+        email {text} NOT NULL,
+        message_id INTEGER NOT NULL,
+        note {text} NOT NULL,
+        created_at {text} NOT NULL
+    )
+"""
+CORRECTIONS_INTERVIEW = "CREATE INDEX corrections_interview ON corrections (interview, number)"
+
+# What was done under an access key, and by whom; no word of an interview, and nobody's name. An
+# event is stored in the transaction of what it tells of, and becomes a link of its position's chain
+# (`sequence`, `hash`) a little later, so that no transaction waits for another's event.
+AUDIT_EVENTS = """
+    CREATE TABLE audit_events (
+        number {id},
+        position {text} NOT NULL,
+        at {text} NOT NULL,
+        actor {text} NOT NULL,
+        action {text} NOT NULL,
+        subject {text} NOT NULL,
+        detail {text} NOT NULL,
+        sequence INTEGER,
+        hash {text}
+    )
+"""
+AUDIT_EVENTS_CHAIN = "CREATE UNIQUE INDEX audit_events_chain ON audit_events (position, sequence)"
+AUDIT_EVENTS_LOOSE = (
+    "CREATE INDEX audit_events_loose ON audit_events (position, number) WHERE sequence IS NULL"
+)
+AUDIT_EVENTS_SUBJECT = "CREATE INDEX audit_events_subject ON audit_events (subject, number)"
+
+# The last link of each position's chain, so that its end cannot be taken off unnoticed. Whoever
+# adds links locks it.
+AUDIT_HEADS = """
+    CREATE TABLE audit_heads (
+        position {text} NOT NULL PRIMARY KEY,
+        sequence INTEGER NOT NULL,
+        hash {text} NOT NULL
+    )
+"""
+
+# The receipts of erasures. An interview that was erased is known by its digest alone.
+ERASURES = """
+    CREATE TABLE erasures (
+        number {id},
+        receipt_id {text} NOT NULL UNIQUE,
+        interview {text} NOT NULL,
+        position {text} NOT NULL,
+        erased_at {text} NOT NULL,
+        counts {text} NOT NULL
+    )
+"""
+ERASURES_INTERVIEW = "CREATE INDEX erasures_interview ON erasures (interview, number)"
+
+# What must not be erased: an interview, or with an empty `interview` a whole position.
+LEGAL_HOLDS = """
+    CREATE TABLE legal_holds (
+        number {id},
+        position {text} NOT NULL,
+        interview {text} NOT NULL,
+        access_key {text} NOT NULL,
+        name {text} NOT NULL,
+        email {text} NOT NULL,
+        reason {text} NOT NULL,
+        held_by {text} NOT NULL,
+        created_at {text} NOT NULL,
+        ended_at {text}
+    )
+"""
+LEGAL_HOLDS_POSITION = "CREATE INDEX legal_holds_position ON legal_holds (position, interview)"
+
+# The tables of the version after that.
+TABLES_OF_RECORDS = (
+    POSITIONS_CONSENT,
+    POSITIONS_NOTICE,
+    POSITIONS_CORRECTION,
+    POSITIONS_RETENTION,
+    NOTICES,
+    CONSENTS,
+    CONSENTS_INTERVIEW,
+    OTHER_WAYS,
+    OTHER_WAYS_INTERVIEW,
+    OTHER_WAYS_POSITION,
+    CORRECTIONS,
+    CORRECTIONS_INTERVIEW,
+    AUDIT_EVENTS,
+    AUDIT_EVENTS_CHAIN,
+    AUDIT_EVENTS_LOOSE,
+    AUDIT_EVENTS_SUBJECT,
+    AUDIT_HEADS,
+    ERASURES,
+    ERASURES_INTERVIEW,
+    LEGAL_HOLDS,
+    LEGAL_HOLDS_POSITION,
+)
+
+
 def written_for(
     statements: Iterable[str], *, id_type: str, text_type: str, number_type: str
 ) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from typing import Any
 from psycopg import Connection
 from psycopg.errors import DuplicateTable
 
-from storage.tables import TABLES, TABLES_OF_ROOMS, written_for
+from storage.tables import TABLES, TABLES_OF_RECORDS, TABLES_OF_ROOMS, written_for
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # The number of the advisory lock of a process that migrates; nothing else in the database uses it.
 MIGRATION_LOCK = 7_226_513_806_071_121
@@ -140,6 +140,8 @@ VERSION_2 = (*written_for(TABLES, **TYPES), "UPDATE schema_version SET version =
 
 VERSION_3 = (*written_for(TABLES_OF_ROOMS, **TYPES), "UPDATE schema_version SET version = 3")
 
+VERSION_4 = (*written_for(TABLES_OF_RECORDS, **TYPES), "UPDATE schema_version SET version = 4")
+
 
 def migrate(connection: Connection[Any], lock_timeout: float) -> None:
     """Bring the database to `SCHEMA_VERSION`, all or nothing.
@@ -164,7 +166,7 @@ def migrate(connection: Connection[Any], lock_timeout: float) -> None:
         )
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
         try:
-            for version, statements in enumerate((VERSION_1, VERSION_2, VERSION_3)):
+            for version, statements in enumerate((VERSION_1, VERSION_2, VERSION_3, VERSION_4)):
                 if _version(connection) == version:
                     for statement in statements:
                         connection.execute(statement)

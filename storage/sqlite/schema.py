@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from storage.sqlite.driver import sqlite3
-from storage.tables import TABLES, TABLES_OF_ROOMS, written_for
+from storage.tables import TABLES, TABLES_OF_RECORDS, TABLES_OF_ROOMS, written_for
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # The table of the service before this one, and of every version of this one.
 MESSAGES = """
@@ -120,6 +120,10 @@ def migrate(connection: sqlite3.Connection, closing_phrase: str) -> None:
             for statement in written_for(TABLES_OF_ROOMS, **TYPES):
                 connection.execute(statement)
             connection.execute("PRAGMA user_version = 5")
+        if _version(connection) == 5:
+            for statement in written_for(TABLES_OF_RECORDS, **TYPES):
+                connection.execute(statement)
+            connection.execute("PRAGMA user_version = 6")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
