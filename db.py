@@ -5,6 +5,7 @@ The queries are in `storage/queries.py`; how SQLite and PostgreSQL store is in `
 """
 
 from config import Config, StartError
+from storage.audit_trail import AuditTrail as AuditTrail
 from storage.database import Database as Database
 from storage.database import Session as Session
 from storage.errors import DatabaseUnavailable as DatabaseUnavailable
