@@ -64,7 +64,15 @@ PAGES = (
     ("/interviews/<int:number>/decide", "POST", "board_interview", "decide"),
     ("/interviews/<int:number>/interview.json", "GET", "board_interview", "as_json"),
     ("/interviews/<int:number>/transcript.csv", "GET", "board_interview", "as_csv"),
+    # Where a refused form was answered, the address is that of the form.
+    (
+        "/interviews/<int:number>/<form>",
+        "GET",
+        "board_interview",
+        "back",
+    ),
     ("/version", "GET", "board_version", "version"),
+    ("/<path:unknown>", "GET", "board_positions", "not_found"),
 )
 
 

@@ -110,6 +110,11 @@ def decide(number: int) -> "AnyResponse":
     return go_to(f"{_url(number)}#decision", "Your decision is stored.")
 
 
+def back(number: int, **_form: str) -> "AnyResponse":
+    """Lead from the address of a form to the applicant's page."""
+    return go_to(_url(number))
+
+
 def as_json(number: int) -> Response:
     """Answer with transcript, scorecard and decisions as a file of JSON."""
     seen = _seen(number)

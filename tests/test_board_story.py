@@ -174,3 +174,23 @@ def test_an_open_page_learns_whether_anything_is_new(recruiter: Recruiter, api: 
     assert recruiter.client.get("/board/version", headers=headers).status_code == 304
     assert api.start().status == 200
     assert recruiter.client.get("/board/version", headers=headers).status_code == 204
+
+
+def test_an_address_that_is_none_is_answered_with_a_page(recruiter: Recruiter) -> None:
+    for path in ("/board/unknown", "/board/positions/none", "/board/interviews/5"):
+        page = recruiter.get(path)
+        assert page.status == 404
+        assert "</html>" in page.html
+
+
+@pytest.mark.both_databases
+def test_the_address_of_a_refused_form_leads_back_to_the_applicant(
+    recruiter: Recruiter, api: Api
+) -> None:
+    assert api.start().status == 200
+    put_position(api)
+    page = recruiter.get(f"/board/positions/{ANA.access_key}")
+    path = next(link for link in page.links() if "/interviews/" in link)
+    for form in ("score", "review", "decide"):
+        page = recruiter.get(f"{path.removeprefix(recruiter.base)}/{form}")
+        assert (page.status, page.url.rpartition("/interviews/")[2].isdigit()) == (200, True)

@@ -96,7 +96,9 @@ ROUTES = {
     "POST /board/interviews/{number}/decide": BOARD,
     "GET /board/interviews/{number}/interview.json": BOARD,
     "GET /board/interviews/{number}/transcript.csv": BOARD,
+    "GET /board/interviews/{number}/{form}": BOARD,
     "GET /board/version": BOARD,
+    "GET /board/{unknown}": BOARD,
     "GET /metrics": RECRUITERS,
     "GET /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
@@ -248,6 +250,8 @@ def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
         "{access_key}": ANA.access_key,
         "{asset}": "start.js",
         "{number}": "1",
+        "{form}": "review",
+        "{unknown}": "unknown",
         "{version}/{name}": "any/style.css",
     }
     for end, value in ends.items():
