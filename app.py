@@ -26,7 +26,7 @@ from access.guard import (
 from access.rate_limits import RateLimits
 from background.worker import Worker
 from config import Config, StartError, has_api_key, load
-from db import InterviewKey, open_database
+from db import AuditTrail, InterviewKey, open_database
 from interviews.interview import Interviews
 from interviews.turns import Pieces, whole
 from invitations.endpoints import invitations
@@ -55,6 +55,7 @@ from web.fields import (
     interview_of_path,
 )
 from web.health import health
+from web.noted_reads import note_transcript
 from web.openapi import openapi
 from web.service import Service, register_service, service
 
@@ -162,6 +163,8 @@ def get_messages(interview: InterviewKey) -> Json:
     """Answer with the transcript: the prompt, then interviewer and applicant in turn."""
     # The prompt is the recruiter's.
     transcript = service().interviews.transcript(interview, with_prompt=not is_applicant())
+    if transcript:
+        note_transcript(interview)
     return {
         "status": "success",
         "access_key": interview.access_key,
@@ -209,7 +212,13 @@ def applicant_token() -> Json:
     interview, lifetime = interview_and_lifetime()
     service().limits.count_token(interview.access_key)
     token, expires_at = service().tokens.issue(interview, lifetime)
-    return {"token": token, "expires_at": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    expiry = expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Stored before anybody has the token.
+    with service().database.transaction() as session:
+        AuditTrail(session).add(
+            interview.access_key, "token.issued", interview, expires_at=expiry
+        )
+    return {"token": token, "expires_at": expiry}
 
 
 @api.post("/revoke_applicant_token")

@@ -29,6 +29,7 @@ from scorecards.queries import Json, Review, Scorecard, ScorecardReviews, Scorec
 from scorecards.views import cell, scorecard_json
 from web.bodies import sentence_of, storable
 from web.errors import BadField
+from web.noted_reads import note_transcript
 from web.service import service
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def decide(number: int) -> "AnyResponse":
 def as_json(number: int) -> Response:
     """Answer with transcript, scorecard and decisions as a file of JSON."""
     seen = _seen(number)
+    note_transcript(seen.interview)
     access_key, name, email = seen.interview
     value: Json = {
         "access_key": access_key,
@@ -129,6 +131,7 @@ def as_json(number: int) -> Response:
 def as_csv(number: int) -> Response:
     """Answer with the transcript as a file of CSV."""
     seen = _seen(number)
+    note_transcript(seen.interview)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["id", "timestamp", "who", "content"])
@@ -165,6 +168,8 @@ def _seen(number: int) -> Seen:
 
 
 def _page(seen: Seen, errors: dict[str, str], form: dict[str, str], status: int = 200) -> Response:
+    # An open page asks for itself again whenever anything has changed.
+    note_transcript(seen.interview, is_repeated=True)
     shown = scorecard_json(seen.scorecard, seen.reviews) if seen.scorecard else None
     spans = _spans(shown) if shown else []
     weights = {}
