@@ -38,6 +38,8 @@ from pages.page import pages
 from pages.room import room
 from pages.welcome import welcome
 from positions.endpoints import positions
+from records.audit_chain import AuditLinker
+from records.audit_endpoints import audit
 from records.endpoints import records
 from scorecards.endpoints import scorecards
 from scorecards.handler import ScorecardHandler
@@ -86,7 +88,7 @@ def create_app(config: Config | None = None) -> Flask:
     tokens = ApplicantTokens(config.secret_key if config.api_keys else (), database)
     limits = RateLimits(config)
     sessions = BoardSessions(config, limits)
-    worker = Worker(database, [scorecard_handler])
+    worker = Worker(database, [scorecard_handler], [AuditLinker(database)])
     register_service(
         app,
         Service(config, database, llm, scoring_llm, interviews, tokens, limits, sessions, worker),
@@ -99,6 +101,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(invitations)
     app.register_blueprint(positions)
     app.register_blueprint(records)
+    app.register_blueprint(audit)
     app.register_blueprint(scorecards)
     app.register_blueprint(health)
     app.register_blueprint(openapi)
@@ -215,9 +218,7 @@ def applicant_token() -> Json:
     expiry = expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     # Stored before anybody has the token.
     with service().database.transaction() as session:
-        AuditTrail(session).add(
-            interview.access_key, "token.issued", interview, expires_at=expiry
-        )
+        AuditTrail(session).add(interview.access_key, "token.issued", interview, expires_at=expiry)
     return {"token": token, "expires_at": expiry}
 
 

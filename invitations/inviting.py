@@ -62,9 +62,7 @@ def invite(
             invitations.add(
                 _hash_of(secret), Invitation(interview, metadata, as_text(now), expires_at, None)
             )
-            AuditTrail(session).add(
-                access_key, "invitation.made", interview, expires_at=expires_at
-            )
+            AuditTrail(session).add(access_key, "invitation.made", interview, expires_at=expires_at)
             made.append(secret)
     return made, expires_at
 

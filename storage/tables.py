@@ -245,10 +245,10 @@ CORRECTIONS = """
 """
 CORRECTIONS_INTERVIEW = "CREATE INDEX corrections_interview ON corrections (interview, number)"
 
-# What was done under an access key, and by whom; no word of an interview, and nobody's name. `at` is
-# UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`; `subject` is an interview, or empty; `detail` is an object of
-# JSON, or empty. An event is stored in the transaction of what it tells of, and becomes a link of
-# its position's chain (`sequence`, `hash`) a little later, so that no transaction waits for
+# What was done under an access key, and by whom; no word of an interview, and nobody's name. `at`
+# is UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`; `subject` is an interview, or empty; `detail` is an object
+# of JSON, or empty. An event is stored in the transaction of what it tells of, and becomes a link
+# of its position's chain (`sequence`, `hash`) a little later, so that no transaction waits for
 # another's event.
 AUDIT_EVENTS = """
     CREATE TABLE audit_events (

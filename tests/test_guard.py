@@ -70,6 +70,7 @@ ROUTES = {
     "GET /get_scorecards/{access_key}": RECRUITERS,
     "POST /review_scorecard": RECRUITERS,
     "POST /decide": RECRUITERS,
+    "GET /audit/{access_key}": RECRUITERS,
     "GET /": PUBLIC,
     "POST /try": PUBLIC,
     "GET /board/sign_in": PUBLIC,
