@@ -15,6 +15,7 @@ from records.audit_chain import AuditLinker, hash_of, link
 from records.audit_queries import COLUMNS, AuditChains, Event, Head
 from records.audit_verification import Verification
 from storage.sqlite.driver import sqlite3
+from waiting import wait_until
 
 POSITION = position_digest(ANA.access_key)
 
@@ -329,8 +330,6 @@ MakeApi = Callable[..., Any]
 
 @pytest.mark.both_databases
 def test_events_are_linked_in_the_background(make_api: MakeApi, database: Database) -> None:
-    from waiting import wait_until
-
     api = make_api(works=True)
     assert api.start().status == 200
     wait_until(lambda: events(database))
