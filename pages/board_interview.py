@@ -16,6 +16,7 @@ from interviews.history import TranscriptMessage, is_finished, transcript
 from pages.board import go_to, page
 from pages.board_applicants import download
 from pages.board_positions import url_of
+from pages.board_trail import Line, lines_of
 from pages.charts import radar
 from pages.highlights import Span, of_message, pieces
 from pages.queries import Found
@@ -52,6 +53,7 @@ class Seen(NamedTuple):
     decisions: list[Decision]
     title: str | None
     rubric_version: int | None
+    trail: list[Line]
 
 
 def interview(number: int) -> Response:
@@ -152,6 +154,7 @@ def _seen(number: int) -> Seen:
         reviews = ScorecardReviews(session).of(scorecard.id) if scorecard else []
         decisions = Decisions(session).of(found)
         position = Positions(session).get(found.access_key)
+        trail = lines_of(session, found)
     rubric = position.rubric if position else None
     return Seen(
         number,
@@ -164,6 +167,7 @@ def _seen(number: int) -> Seen:
         decisions,
         position.title if position else None,
         rubric.version if rubric else None,
+        trail,
     )
 
 

@@ -370,9 +370,9 @@ def test_a_scorecard_leaves_who_asked_and_what_became_of_it(
 
 
 def ended_scorecard(api: Api, known: int) -> list[Json]:
-    def look() -> list[Json] | None:
+    def look() -> list[Json]:
         found = events(api, known)
-        return found if len(found) > 1 else None
+        return found if len(found) > 1 else []
 
     return wait_until(look)
 

@@ -88,6 +88,8 @@ ROUTES = {
     "POST /board/positions/{access_key}/invite": BOARD,
     "GET /board/positions/{access_key}/compare": BOARD,
     "GET /board/positions/{access_key}/overview": BOARD,
+    "GET /board/positions/{access_key}/trail": BOARD,
+    "GET /board/positions/{access_key}/trail.csv": BOARD,
     "GET /board/invitations/{number}": BOARD,
     "POST /board/invitations/{number}/renew": BOARD,
     "POST /board/invitations/{number}/withdraw": BOARD,
