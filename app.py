@@ -34,6 +34,7 @@ from llm import LLM
 from monitoring.logs import register_request_log, set_up_logging
 from monitoring.metrics import register_metrics
 from pages.board import board
+from pages.explanation import explanation
 from pages.page import pages
 from pages.room import room
 from pages.welcome import welcome
@@ -103,6 +104,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(records)
     app.register_blueprint(audit)
     app.register_blueprint(scorecards)
+    app.register_blueprint(explanation)
     app.register_blueprint(health)
     app.register_blueprint(openapi)
     if config.pages:

@@ -64,6 +64,7 @@ PAGES = (
     ("/interviews/<int:number>/score", "POST", "board_interview", "score"),
     ("/interviews/<int:number>/review", "POST", "board_interview", "review"),
     ("/interviews/<int:number>/decide", "POST", "board_interview", "decide"),
+    ("/interviews/<int:number>/explanation", "GET", "explanation", "of_board"),
     ("/interviews/<int:number>/interview.json", "GET", "board_interview", "as_json"),
     ("/interviews/<int:number>/transcript.csv", "GET", "board_interview", "as_csv"),
     ("/version", "GET", "board_version", "version"),
