@@ -26,7 +26,7 @@ from access.guard import (
 from access.rate_limits import RateLimits
 from background.worker import Worker
 from config import Config, StartError, has_api_key, load
-from db import InterviewKey, open_database
+from db import AuditTrail, InterviewKey, open_database
 from interviews.interview import Interviews
 from interviews.turns import Pieces, whole
 from invitations.endpoints import invitations
@@ -34,10 +34,13 @@ from llm import LLM
 from monitoring.logs import register_request_log, set_up_logging
 from monitoring.metrics import register_metrics
 from pages.board import board
+from pages.explanation import explanation
 from pages.page import pages
 from pages.room import room
 from pages.welcome import welcome
 from positions.endpoints import positions
+from records.audit_chain import AuditLinker
+from records.audit_endpoints import audit
 from records.endpoints import records
 from scorecards.endpoints import scorecards
 from scorecards.handler import ScorecardHandler
@@ -55,6 +58,7 @@ from web.fields import (
     interview_of_path,
 )
 from web.health import health
+from web.noted_reads import note_transcript
 from web.openapi import openapi
 from web.service import Service, register_service, service
 
@@ -85,7 +89,7 @@ def create_app(config: Config | None = None) -> Flask:
     tokens = ApplicantTokens(config.secret_key if config.api_keys else (), database)
     limits = RateLimits(config)
     sessions = BoardSessions(config, limits)
-    worker = Worker(database, [scorecard_handler])
+    worker = Worker(database, [scorecard_handler], [AuditLinker(database)])
     register_service(
         app,
         Service(config, database, llm, scoring_llm, interviews, tokens, limits, sessions, worker),
@@ -98,7 +102,9 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(invitations)
     app.register_blueprint(positions)
     app.register_blueprint(records)
+    app.register_blueprint(audit)
     app.register_blueprint(scorecards)
+    app.register_blueprint(explanation)
     app.register_blueprint(health)
     app.register_blueprint(openapi)
     if config.pages:
@@ -162,6 +168,8 @@ def get_messages(interview: InterviewKey) -> Json:
     """Answer with the transcript: the prompt, then interviewer and applicant in turn."""
     # The prompt is the recruiter's.
     transcript = service().interviews.transcript(interview, with_prompt=not is_applicant())
+    if transcript:
+        note_transcript(interview)
     return {
         "status": "success",
         "access_key": interview.access_key,
@@ -209,7 +217,11 @@ def applicant_token() -> Json:
     interview, lifetime = interview_and_lifetime()
     service().limits.count_token(interview.access_key)
     token, expires_at = service().tokens.issue(interview, lifetime)
-    return {"token": token, "expires_at": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    expiry = expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Stored before anybody has the token.
+    with service().database.transaction() as session:
+        AuditTrail(session).add(interview.access_key, "token.issued", interview, expires_at=expiry)
+    return {"token": token, "expires_at": expiry}
 
 
 @api.post("/revoke_applicant_token")

@@ -12,7 +12,7 @@ from hashlib import sha256
 from itsdangerous import BadData, URLSafeSerializer
 
 from access.errors import TokenExpired, TokenRevoked, TokensOff, WrongCredential
-from db import Database, InterviewKey, TokenRevocations
+from db import AuditTrail, Database, InterviewKey, TokenRevocations
 
 # Nothing else that is signed with the same key is accepted as a token.
 SALT = "applicant-token"
@@ -33,6 +33,8 @@ class ApplicantTokens:
 
     def issue(self, interview: InterviewKey, lifetime: int) -> tuple[str, datetime]:
         """Return a token for the interview, started or not, and the time at which it expires.
+
+        The audit trail does not have it yet.
 
         Args:
             interview: The one interview that the token opens.
@@ -84,3 +86,4 @@ class ApplicantTokens:
             raise TokensOff
         with self._database.transaction() as session:
             TokenRevocations(session).add(interview.digest())
+            AuditTrail(session).add(interview.access_key, "token.revoked", interview)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from typing import Protocol
 
+from background.chores import Chore, Chores
 from background.jobs import Job, Jobs, LeaseLost
 from db import Database, Session
 from errors import ApiError
@@ -89,7 +90,7 @@ class _Held:
 
 
 class Worker:
-    """The background work of one process, in a thread for each handler.
+    """The background work of one process, in a thread for each handler and for each chore.
 
     No kind of work waits for another. A handler that is listed twice has two threads.
     """
@@ -98,6 +99,7 @@ class Worker:
         self,
         database: Database,
         handlers: Sequence[Handler],
+        chores: Sequence[Chore] = (),
         *,
         lease: float = LEASE,
         poll: float = POLL,
@@ -108,6 +110,7 @@ class Worker:
         self._poll = poll
         self._tries = tries
         self._served = [(handler, Event()) for handler in handlers]
+        self._chores = Chores(chores)
         self._threads: list[Thread] = []
         self._stopping = Event()
         self._held: set[_Held] = set()
@@ -117,6 +120,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin to work. Threads do not outlive a fork, so a server forks before."""
+        self._chores.start()
         if not self._served:
             return
         self._threads = [
@@ -134,13 +138,14 @@ class Worker:
         It returns at once, and may be called by a signal's handler.
         """
         self._stopping.set()
+        self._chores.stop()
         for _, awake in self._served:
             awake.set()
 
     def join(self, seconds: float = PATIENCE) -> None:
         """Wait, no longer than so many seconds, until the threads have ended after `stop()`."""
         give_up = time.monotonic() + seconds
-        for thread in self._threads:
+        for thread in (*self._threads, *self._chores.threads):
             thread.join(max(0.0, give_up - time.monotonic()))
 
     def wake(self, kind: str) -> None:

@@ -26,6 +26,7 @@ from bench import (
     scorecards,
     storage,
     streams,
+    trail,
 )
 from bench.harness import Bench, measured_folder
 from bench.servers import PROJECT
@@ -43,6 +44,7 @@ MEASURES: dict[str, list[Callable[[Bench], None]]] = {
         scorecards.comparison,
     ],
     "pages": [pages.first_load, pages.processor_time, pages.many_applicants],
+    "trail": [trail.replies_and_starts, trail.verification],
     "postgresql": [on_postgresql.measure],
 }
 

@@ -8,6 +8,7 @@ from commands.calibrate import calibrate
 from commands.import_sqlite import import_sqlite
 from commands.migrate import migrate
 from commands.rescore import rescore
+from commands.verify_audit import verify_audit
 from commands.worker import worker
 
 
@@ -29,6 +30,7 @@ commands.add_command(calibrate)
 commands.add_command(import_sqlite, "import")
 commands.add_command(migrate)
 commands.add_command(rescore)
+commands.add_command(verify_audit)
 commands.add_command(worker)
 
 if __name__ == "__main__":

@@ -23,7 +23,16 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from config import Config
-from db import Applicant, Database, InterviewKey, Message, Messages, PositionTerms, Session
+from db import (
+    Applicant,
+    AuditTrail,
+    Database,
+    InterviewKey,
+    Message,
+    Messages,
+    PositionTerms,
+    Session,
+)
 from interviews.errors import AlreadyStarted, Finished, NotStarted, TranscriptFull
 from interviews.history import (
     TranscriptMessage,
@@ -40,6 +49,7 @@ from interviews.shared_calls import Emit
 from interviews.terms import is_time_up, last_question, prompt_of_start
 from interviews.turns import Pieces, Turn, Turns
 from llm import LLM
+from monitoring import request_record
 
 Status = Literal["uninitiated", "started", "finished"]
 
@@ -149,6 +159,7 @@ class Interviews:
             _put(messages, interview, opening_place, opening, closes)
             if idempotency_key is not None:
                 messages.remember_key(interview, idempotency_key, request, prompt_id)
+            _note(session, interview, "interview.started")
             if closes:
                 self._tell_finished(session, interview)
         return opening
@@ -256,6 +267,7 @@ class Interviews:
         return answer
 
     def _tell_finished(self, session: Session, interview: InterviewKey) -> None:
+        _note(session, interview, "interview.finished")
         for listener in self._when_finished:
             listener(session, interview)
 
@@ -307,6 +319,13 @@ class _Taken(NamedTuple):
     time_limit: int | None
     is_new: bool
     """True if this request has stored it."""
+
+
+def _note(session: Session, interview: InterviewKey, action: str) -> None:
+    """Add an event to the audit trail, with the model that has just answered."""
+    model = request_record.current().model
+    detail = {"model": model} if model else {}
+    AuditTrail(session).add(interview.access_key, action, interview, **detail)
 
 
 def _put(

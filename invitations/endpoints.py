@@ -12,6 +12,7 @@ from invitations.inviting import find, invite, revoke
 from positions.queries import Positions, StoredPosition
 from web.bodies import Json
 from web.fields import MAX_TOKEN_LIFETIME, interview_of_body, interview_to_invite, secret_of_body
+from web.noted_reads import note_read
 from web.service import service
 
 invitations = Blueprint("invitations", __name__)
@@ -64,6 +65,12 @@ def open_invitation() -> Json:
     status = service().interviews.status(interview)
     if status == "uninitiated" and not position.is_open:
         raise InvitationClosed
+    note_read(
+        "invitation.opened",
+        interview,
+        is_repeated=True,  # whoever has the link may open it as often as they like
+        actor="applicant" if service().config.api_keys else None,
+    )
     plan = position.plan or {}
     return {
         "token": _token(interview, invitation.expires_at),

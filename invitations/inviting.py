@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from db import Database, InterviewKey, PositionTerms, Session, TokenRevocations
+from db import AuditTrail, Database, InterviewKey, PositionTerms, Session, TokenRevocations
 from invitations.errors import (
     InvitationExpired,
     InvitationReplaced,
@@ -62,6 +62,7 @@ def invite(
             invitations.add(
                 _hash_of(secret), Invitation(interview, metadata, as_text(now), expires_at, None)
             )
+            AuditTrail(session).add(access_key, "invitation.made", interview, expires_at=expires_at)
             made.append(secret)
     return made, expires_at
 
@@ -99,6 +100,7 @@ def revoke(database: Database, interview: InterviewKey) -> None:
         if not Invitations(session).revoke(interview):
             raise NotInvited
         TokenRevocations(session).add(interview.digest())
+        AuditTrail(session).add(interview.access_key, "invitation.revoked", interview)
 
 
 def as_text(moment: datetime) -> str:

@@ -44,6 +44,17 @@ def current() -> Record:
     return _record.get() or Record()
 
 
+def actor() -> str:
+    """Return who does what this thread does: the caller of its request, or `system` without one.
+
+    A caller is `key` and the beginning of the key's hash, `applicant` with a token, or `anyone`.
+    """
+    record = _record.get()
+    if record is None:
+        return "system"
+    return {"": "anyone", "token": "applicant"}.get(record.caller, record.caller)
+
+
 class waiting:  # noqa: N801  # called like a function
     """Count the block's time as waiting for the model."""
 

@@ -55,6 +55,8 @@ PAGES = (
     ("/positions/<access_key>/invite", "GET POST", "board_invitations", "invite"),
     ("/positions/<access_key>/compare", "GET", "board_applicants", "compare"),
     ("/positions/<access_key>/overview", "GET", "board_overview", "overview"),
+    ("/positions/<access_key>/trail", "GET", "board_trail", "trail"),
+    ("/positions/<access_key>/trail.csv", "GET", "board_trail", "trail_csv"),
     ("/invitations/<int:number>", "GET", "board_invitations", "invitation"),
     ("/invitations/<int:number>/renew", "POST", "board_invitations", "renew"),
     ("/invitations/<int:number>/withdraw", "POST", "board_invitations", "withdraw"),
@@ -62,6 +64,7 @@ PAGES = (
     ("/interviews/<int:number>/score", "POST", "board_interview", "score"),
     ("/interviews/<int:number>/review", "POST", "board_interview", "review"),
     ("/interviews/<int:number>/decide", "POST", "board_interview", "decide"),
+    ("/interviews/<int:number>/explanation", "GET", "explanation", "of_board"),
     ("/interviews/<int:number>/interview.json", "GET", "board_interview", "as_json"),
     ("/interviews/<int:number>/transcript.csv", "GET", "board_interview", "as_csv"),
     # Where a refused form was answered, the address is that of the form.

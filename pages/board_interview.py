@@ -16,6 +16,7 @@ from interviews.history import TranscriptMessage, is_finished, transcript
 from pages.board import go_to, page
 from pages.board_applicants import download
 from pages.board_positions import url_of
+from pages.board_trail import Line, lines_of
 from pages.charts import radar
 from pages.highlights import Span, of_message, pieces
 from pages.queries import Found
@@ -29,6 +30,7 @@ from scorecards.queries import Json, Review, Scorecard, ScorecardReviews, Scorec
 from scorecards.views import cell, scorecard_json
 from web.bodies import sentence_of, storable
 from web.errors import BadField
+from web.noted_reads import note_transcript
 from web.service import service
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Seen(NamedTuple):
     decisions: list[Decision]
     title: str | None
     rubric_version: int | None
+    trail: list[Line]
 
 
 def interview(number: int) -> Response:
@@ -118,6 +121,7 @@ def back(number: int, **_form: str) -> "AnyResponse":
 def as_json(number: int) -> Response:
     """Answer with transcript, scorecard and decisions as a file of JSON."""
     seen = _seen(number)
+    note_transcript(seen.interview)
     access_key, name, email = seen.interview
     value: Json = {
         "access_key": access_key,
@@ -134,6 +138,7 @@ def as_json(number: int) -> Response:
 def as_csv(number: int) -> Response:
     """Answer with the transcript as a file of CSV."""
     seen = _seen(number)
+    note_transcript(seen.interview)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["id", "timestamp", "who", "content"])
@@ -154,6 +159,7 @@ def _seen(number: int) -> Seen:
         reviews = ScorecardReviews(session).of(scorecard.id) if scorecard else []
         decisions = Decisions(session).of(found)
         position = Positions(session).get(found.access_key)
+        trail = lines_of(session, found)
     rubric = position.rubric if position else None
     return Seen(
         number,
@@ -166,10 +172,13 @@ def _seen(number: int) -> Seen:
         decisions,
         position.title if position else None,
         rubric.version if rubric else None,
+        trail,
     )
 
 
 def _page(seen: Seen, errors: dict[str, str], form: dict[str, str], status: int = 200) -> Response:
+    # An open page asks for itself again whenever anything has changed.
+    note_transcript(seen.interview, is_repeated=True)
     shown = scorecard_json(seen.scorecard, seen.reviews) if seen.scorecard else None
     spans = _spans(shown) if shown else []
     weights = {}

@@ -14,7 +14,7 @@ from pages.board import go_to, page
 from pages.position_form import PositionForm, values_of
 from pages.queries import Overviews
 from positions.drafting import draft
-from positions.endpoints import position_of, put
+from positions.endpoints import note_opening, position_of, put
 from positions.position import MAX_CRITERIA, MAX_QUESTIONS
 from positions.queries import Positions, StoredPosition
 from web.errors import BadField
@@ -117,6 +117,8 @@ def open_position(access_key: str) -> "AnyResponse":
     is_open = request.form.get("open") == "yes"
     with service().database.transaction() as session:
         Positions(session).set_open(position.access_key, is_open=is_open)
+        if is_open != position.is_open:
+            note_opening(session, position.access_key, is_open=is_open)
     said = (
         "The position is open."
         if is_open

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint
 
 from access.guard import key_needed
-from db import Session, as_clients_read
+from db import AuditTrail, PositionTerms, Session, as_clients_read
 from positions.errors import NoPosition
 from positions.queries import Positions, Rubrics, StoredPosition, lock_of
 from web.bodies import Json, body_as, bytes_for
@@ -113,7 +113,9 @@ def put(access_key: str, body: "PositionBody") -> StoredPosition:
     from positions.position import json_of, rubric_sha256
 
     prompt = _prompt(body)
+    is_open = body.is_open is not False
     with service().database.transaction(lock_of(access_key)) as session:
+        terms = PositionTerms(session).of(access_key)
         rubric_version = None
         if body.rubric is not None:
             sha256 = rubric_sha256(body.rubric)
@@ -122,14 +124,22 @@ def put(access_key: str, body: "PositionBody") -> StoredPosition:
             access_key,
             title=body.title,
             prompt=prompt,
-            is_open=body.is_open is not False,
+            is_open=is_open,
             time_limit=body.time_limit,
             is_scored_automatically=body.scoring == "automatic",
             rubric_version=rubric_version,
             plan=None if body.plan is None else json_of(body.plan),
             metadata=body.metadata or {},
         )
+        AuditTrail(session).add(access_key, "position.put", rubric_version=rubric_version)
+        if is_open != (terms is None or terms.is_open):
+            note_opening(session, access_key, is_open=is_open)
         return _stored(session, access_key)
+
+
+def note_opening(session: Session, access_key: str, *, is_open: bool) -> None:
+    """Add to the audit trail that the position was opened, or closed."""
+    AuditTrail(session).add(access_key, "position.opened" if is_open else "position.closed")
 
 
 def _prompt(body: "PositionBody") -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint
 
 from access.guard import key_needed
-from db import InterviewKey, as_clients_read
+from db import AuditTrail, InterviewKey, as_clients_read
 from records.errors import UnknownApplicant
 from web.bodies import Json, checked
 from web.fields import MAX_DECISION_CHARS, interview_and_fields
@@ -44,6 +44,9 @@ def record(interview: InterviewKey, body: "DecisionBody") -> "list[Decision]":
             raise UnknownApplicant
         earlier = decisions.of(interview)
         made = decisions.add(interview, body.decision, body.reason, body.reviewer)
+        AuditTrail(session).add(
+            interview.access_key, "decision.made", interview, decision=body.decision
+        )
     return [*earlier, made]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from background.jobs import Job, Jobs, LeaseLost
 from background.worker import LEASE, Retry
 from config import Config
-from db import Database, InterviewKey, Messages, PositionTerms, Session
+from db import AuditTrail, Database, InterviewKey, Messages, PositionTerms, Session
 from llm import LLM
 from scorecards.scorecard import JOB_KIND
 
@@ -52,7 +52,9 @@ class ScorecardHandler:
         rubric = Rubrics(session).current(interview.access_key)
         if rubric is not None:
             history = Messages(session).of(interview)
-            add_pending(session, interview, history, rubric, scorer_of(self._config))
+            scorer = scorer_of(self._config)
+            # It is the position that asks, and not the applicant whose reply was the last.
+            add_pending(session, interview, history, rubric, scorer, actor="system")
 
     def run(self, job: Job, is_held: Callable[[], bool]) -> None:
         """Make the scorecard, and end the job.
@@ -95,6 +97,7 @@ class ScorecardHandler:
             record = _with_runs(scorecard.record, runs.of(scorecard.id))
             scorecards.fail(scorecard.id, reason, record)
             runs.remove(scorecard.id)
+            _note(session, scorecard, "scorecard.failed")
 
     def _pending(self, job: Job) -> "Scorecard | None":
         """Return the scorecard that is to be made, by this process's settings.
@@ -172,20 +175,34 @@ class ScorecardHandler:
 
         rubric = scorecard.record["rubric"]["body"]
         result = computed(rubric, transcript, flags, runs)
+        counts = counting(result, [], rubric)
+        record = _with_runs(scorecard.record, runs)
         with self._database.transaction(scorecard.interview) as session:
             Jobs(session).end(job)
-            Scorecards(session).finish(
-                scorecard.id,
-                counting(result, [], rubric),
-                result,
-                _with_runs(scorecard.record, runs),
-            )
+            Scorecards(session).finish(scorecard.id, counts, result, record)
             ScorecardRuns(session).remove(scorecard.id)
+            needs_review = counts.state == "needs_review"
+            _note(
+                session,
+                scorecard,
+                "scorecard.needs_review" if needs_review else "scorecard.ready",
+            )
 
     def _fail(self, job: Job, reason: str) -> None:
         with self._database.transaction() as session:
             Jobs(session).end(job)
             self.give_up(session, job, reason)
+
+
+def _note(session: Session, scorecard: "Scorecard", action: str) -> None:
+    """Add an event to the audit trail."""
+    AuditTrail(session).add(
+        scorecard.interview.access_key,
+        action,
+        scorecard.interview,
+        scorecard_id=scorecard.id,
+        rubric_version=scorecard.rubric_version,
+    )
 
 
 def _refuse_unless_held(session: Session, job: Job) -> None:

@@ -13,7 +13,15 @@ from secrets import token_hex
 
 from background.jobs import Jobs
 from config import Config
-from db import Database, InterviewKey, Message, Messages, PositionTerms, Session
+from db import (
+    AuditTrail,
+    Database,
+    InterviewKey,
+    Message,
+    Messages,
+    PositionTerms,
+    Session,
+)
 from interviews.history import TranscriptMessage, is_finished, is_started, transcript
 from positions.queries import Rubrics, StoredRubric
 from scorecards.asking import PROMPT_VERSION, prompt_sha256
@@ -132,6 +140,9 @@ class Scoring:
             found = _counted(found, reviews)
             counts = Counting(found.state, found.total, found.coverage, found.scores)
             Scorecards(session).count(found.id, counts)
+            AuditTrail(session).add(
+                interview.access_key, "scorecard.reviewed", interview, scorecard_id=found.id
+            )
         return found, reviews
 
     def applicants(self, access_key: str) -> tuple[list[tuple[str, str]], list[Summary]]:
@@ -149,8 +160,20 @@ def add_pending(
     history: list[Message],
     rubric: StoredRubric,
     scorer: Json,
+    *,
+    actor: str | None = None,
 ) -> str:
-    """Store a pending scorecard and its job, and return the scorecard's id."""
+    """Store a pending scorecard and its job, and return the scorecard's id.
+
+    Args:
+        session: The transaction.
+        interview: What is rated.
+        history: Its messages.
+        rubric: What it is rated by.
+        scorer: What else decides how.
+        actor: Who asks for it, if not the caller of the request.
+
+    """
     scorecard_id = token_hex(16)
     transcript_digest = transcript_sha256(rated_part(history))
     Scorecards(session).add(
@@ -167,6 +190,14 @@ def add_pending(
         },
     )
     Jobs(session).add(JOB_KIND, scorecard_id)
+    AuditTrail(session).add(
+        interview.access_key,
+        "scorecard.requested",
+        interview,
+        actor=actor,
+        scorecard_id=scorecard_id,
+        rubric_version=rubric.version,
+    )
     return scorecard_id
 
 

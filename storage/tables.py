@@ -245,9 +245,11 @@ CORRECTIONS = """
 """
 CORRECTIONS_INTERVIEW = "CREATE INDEX corrections_interview ON corrections (interview, number)"
 
-# What was done under an access key, and by whom; no word of an interview, and nobody's name. An
-# event is stored in the transaction of what it tells of, and becomes a link of its position's chain
-# (`sequence`, `hash`) a little later, so that no transaction waits for another's event.
+# What was done under an access key, and by whom; no word of an interview, and nobody's name. `at`
+# is UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`; `subject` is an interview, or empty; `detail` is an object
+# of JSON, or empty. An event is stored in the transaction of what it tells of, and becomes a link
+# of its position's chain (`sequence`, `hash`) a little later, so that no transaction waits for
+# another's event.
 AUDIT_EVENTS = """
     CREATE TABLE audit_events (
         number {id},
@@ -265,7 +267,7 @@ AUDIT_EVENTS_CHAIN = "CREATE UNIQUE INDEX audit_events_chain ON audit_events (po
 AUDIT_EVENTS_LOOSE = (
     "CREATE INDEX audit_events_loose ON audit_events (position, number) WHERE sequence IS NULL"
 )
-AUDIT_EVENTS_SUBJECT = "CREATE INDEX audit_events_subject ON audit_events (subject, number)"
+AUDIT_EVENTS_SUBJECT = "CREATE INDEX audit_events_subject ON audit_events (subject, at)"
 
 # The last link of each position's chain, so that its end cannot be taken off unnoticed. Whoever
 # adds links locks it.

@@ -227,6 +227,7 @@ def test_each_page_can_be_read_by_everybody_on_each_device(
             ("invite", "/invite"),
             ("edit", "/edit"),
             ("overview", "/overview"),
+            ("trail", "/trail"),
         ):
             look_at[name] = f"/board/positions/job-1{end}"
         look_at |= {

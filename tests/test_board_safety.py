@@ -149,7 +149,7 @@ def test_what_others_have_written_is_shown_as_text_on_every_page(hostile: Board)
     number = interview.rpartition("/")[2]
     for path in (
         *("/board", JOB, f"{JOB}?sort=name", f"{JOB}/edit", f"{JOB}/invite", f"{JOB}/overview"),
-        *(interview, invitation),
+        *(f"{JOB}/trail", interview, invitation),
     ):
         page = hostile.get(path)
         assert page.status == 200

@@ -386,8 +386,17 @@ def rows(database_url: str) -> Iterator[Rows]:
         tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
         if is_sqlite:
             tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        # The trail has what the tests themselves do by the way, and links it by itself.
+        what = {
+            "audit_events": "actor, action, subject FROM audit_events"
+            " WHERE action NOT IN ('transcript.read', 'token.issued')",
+            "audit_heads": "1",
+            "sqlite_sequence": "* FROM sqlite_sequence WHERE name <> 'audit_events'",
+        }
         return [
-            connection().execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+            connection()
+            .execute(f"SELECT {what.get(table, f'* FROM {table}')} ORDER BY 1")
+            .fetchall()
             for (table,) in connection().execute(tables).fetchall()
         ]
 

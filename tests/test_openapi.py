@@ -141,6 +141,9 @@ class Service:
         if path in ("/open_invitation", "/revoke_invitation"):
             body = {**self._invited(), **ANA.fields}
             return self._send(method, path, body=body)
+        if path.startswith("/explain/"):
+            self._started()
+            return self._send(method, path, **{"{name}": ANA.name, "{email}": ANA.email})
         if path in NEED_A_SCORECARD:
             scorecard = self._scored()
             if path == "/review_scorecard":

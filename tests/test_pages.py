@@ -20,7 +20,8 @@ TRANSLATIONS = APP_FOLDER / "pages" / "translations"
 
 def texts() -> Iterator[str]:
     """Every text of the templates that is to be translated."""
-    for _, _, text, _, _ in extract_from_dir(TEMPLATES, [("**.html", "jinja2")]):
+    methods = [("templates/**.html", "jinja2"), ("statement.py", "python")]
+    for _, _, text, _, _ in extract_from_dir(APP_FOLDER / "pages", methods):
         yield from [text] if isinstance(text, str) else text
 
 

@@ -177,12 +177,18 @@ def new_access_key_of_path(access_key: str) -> str:
 
 def page_of_positions() -> tuple[int, str | None]:
     """Return how many positions the query asks for, and the access key that they come after."""
-    limit = request.args.get("limit", str(POSITIONS_IN_PAGE))
-    is_number = limit.isascii() and limit.isdigit() and len(limit) <= len(str(MAX_POSITIONS))
-    if not (is_number and 1 <= int(limit) <= MAX_POSITIONS):
-        raise BadField(f"limit must be a whole number from 1 to {MAX_POSITIONS}.")
+    limit = whole_number_of_query("limit", POSITIONS_IN_PAGE, 1, MAX_POSITIONS)
     after = request.args.get("after")
-    return int(limit), None if after is None else _part_of_key("after", storable("after", after))
+    return limit, None if after is None else _part_of_key("after", storable("after", after))
+
+
+def whole_number_of_query(name: str, default: int, least: int, most: int) -> int:
+    """Return a whole number of the query."""
+    text = request.args.get(name, str(default))
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not (is_number and least <= int(text) <= most):
+        raise BadField(f"{name} must be a whole number from {least} to {most}.")
+    return int(text)
 
 
 def idempotency_key() -> str | None:

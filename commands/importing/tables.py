@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from commands.importing.audit import AUDIT_TABLES
 from commands.importing.errors import ImportingError, listed
 from commands.importing.messages import send
+from commands.importing.table import Table
 from storage.sqlite.driver import sqlite3
 
 if TYPE_CHECKING:
@@ -19,28 +21,6 @@ if TYPE_CHECKING:
 
 OF_POSITION = "SELECT access_key FROM positions WHERE position = ?"
 OF_SCORECARD = "SELECT access_key, name, email FROM scorecards WHERE id = ?"
-
-
-class Table(NamedTuple):
-    """A table, and the statements that merge it."""
-
-    name: str
-    noun: str
-    """Its rows, in the summary."""
-    order: str
-    """The column by which its rows are stored."""
-    remove_known: str
-    """Removes the rows that need not be stored from the temporary table `incoming_<name>`."""
-    clashes: str = ""
-    """Selects what differs, by the keys that `whose` takes."""
-    clash: str = ""
-    """The end of the error's sentence: the rows that differ, and how."""
-    whose: str = ""
-    """Selects from the file what an error calls it by."""
-    settle: str = ""
-    """Changes rows that the database has to what has become of them in the file."""
-    replaced_by: str = ""
-    """The key by which a row replaces the one that the database has."""
 
 
 class Stored(NamedTuple):
@@ -248,6 +228,8 @@ TABLES = (
         clash="applicants (access key / name / e-mail) are in the database with other decisions",
         whose="SELECT access_key, name, email FROM decisions WHERE interview = ?",
     ),
+    # The last ones, as whatever adds an event has written something else before.
+    *AUDIT_TABLES,
 )
 
 # A job that a process was working on is due at once, as if that process had put it back.
@@ -331,7 +313,7 @@ def store_tables(source: sqlite3.Connection, cursor: Cursor[Any]) -> tuple[Store
     return tuple(
         Stored(table.noun, *counts)
         for table, *counts in zip(TABLES, stored, in_file, strict=True)
-        if any(counts)
+        if table.noun and any(counts)
     )
 
 

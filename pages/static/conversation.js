@@ -63,6 +63,7 @@ export class Conversation {
     });
     $("copy").addEventListener("click", () => this.#copy());
     $("save").addEventListener("click", () => this.#save());
+    $("explain").addEventListener("click", () => this.#explain());
   }
 
   #send() {
@@ -249,6 +250,11 @@ export class Conversation {
     const told = $("copied").firstElementChild;
     told.hidden = true;
     requestAnimationFrame(() => (told.hidden = false));
+  }
+
+  async #explain() {
+    const { explain } = await import("./explanation.js");
+    await explain(this.#room);
   }
 
   #save() {

@@ -72,6 +72,13 @@ export class Room {
     return (await answer.json()).status;
   }
 
+  /** Return the page that explains to the applicant how the interview was used. */
+  async explanation() {
+    const path = `explain/${this.#path}?language=${document.documentElement.lang}`;
+    const answer = await this.call("GET", path, undefined, { headers: { Accept: "text/html" } });
+    return answer.text();
+  }
+
   /** Make a request with the token; a token that has ended is replaced by means of the secret. */
   async call(method, path, body, options) {
     try {
