@@ -39,6 +39,7 @@ from pages.room import room
 from pages.welcome import welcome
 from positions.endpoints import positions
 from records.endpoints import records
+from records.rights import rights
 from scorecards.endpoints import scorecards
 from scorecards.handler import ScorecardHandler
 from web.bodies import Json
@@ -98,6 +99,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(invitations)
     app.register_blueprint(positions)
     app.register_blueprint(records)
+    app.register_blueprint(rights)
     app.register_blueprint(scorecards)
     app.register_blueprint(health)
     app.register_blueprint(openapi)
@@ -166,7 +168,7 @@ def get_messages(interview: InterviewKey) -> Json:
         "status": "success",
         "access_key": interview.access_key,
         "message_count": len(transcript),
-        "messages": [message._asdict() for message in transcript],
+        "messages": [message.as_json() for message in transcript],
     }
 
 

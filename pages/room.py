@@ -7,8 +7,8 @@ which no request has, and sets no cookie.
 from flask import Blueprint, Response
 
 from access.guard import everybody
-from pages.languages import NAMES_OF_LANGUAGES
 from pages.page import render
+from positions.languages import NAMES_OF_LANGUAGES
 from web.service import service
 
 room = Blueprint("room", __name__)
