@@ -52,7 +52,7 @@ def get_notice(applicant: InterviewKey, version: int | None) -> Json:
     else:
         notice = notice_by_version(applicant.access_key, version)
     answer: Json = {"status": "success", **notice._asdict()}
-    if applicant.name:
+    if applicant.name and applicant.email:
         answer["consentRequired"] = position.is_consent_required
         answer |= _asked_and_accepted(applicant, notice.version)
     return answer

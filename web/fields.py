@@ -164,16 +164,14 @@ def interview_of_path(access_key: str, name: str, email: str) -> tuple[Interview
 def notice_of_query(access_key: str) -> tuple[InterviewKey, int | None]:
     """Return who asks for the position's notice, and the version that is asked for, if any.
 
-    An applicant is named by `name` and `email`, which a key's holder may leave out: then both are
-    empty, as no interview has them.
+    An applicant is named by `name` and `email`, both of which a key's holder may leave out: then
+    they are empty, as no interview has them.
     """
     version = request.args.get("version")
     is_number = version is None or (version.isascii() and version.isdigit())
     if not is_number or (version and not 0 < len(version) <= MAX_VERSION_DIGITS):
         raise BadField("version must be a whole number.")
     name, email = request.args.get("name", ""), request.args.get("email", "")
-    if bool(name) != bool(email):
-        raise BadField("name and email must come together.")
     (applicant,) = interview_of_path(access_key, name, email)
     return applicant, None if version is None else int(version)
 
