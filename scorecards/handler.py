@@ -52,7 +52,8 @@ class ScorecardHandler:
         rubric = Rubrics(session).current(interview.access_key)
         if rubric is not None:
             history = Messages(session).of(interview)
-            add_pending(session, interview, history, rubric, scorer_of(self._config))
+            # At the end of the interview there is no note yet.
+            add_pending(session, interview, history, rubric, scorer_of(self._config), {})
 
     def run(self, job: Job, is_held: Callable[[], bool]) -> None:
         """Make the scorecard, and end the job.
@@ -63,14 +64,15 @@ class ScorecardHandler:
 
         """
         from scorecards.rating import ScoringFailed
-        from scorecards.scoring import rated_part, transcript_sha256
+        from scorecards.scoring import noted_part, transcript_sha256
         from scorecards.suspicion import flags_of
 
         scorecard = self._pending(job)
         if scorecard is None:
             return
         with self._database.reading() as session:
-            transcript = rated_part(Messages(session).of(scorecard.interview))
+            history = Messages(session).of(scorecard.interview)
+        transcript = noted_part(history, scorecard.record)
         if transcript_sha256(transcript) != scorecard.transcript_sha256:
             self._fail(job, "The transcript has changed since the scorecard was asked for.")
             return

@@ -1,6 +1,5 @@
 """What applicants do about their own interview, as their pages call it."""
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,7 +7,6 @@ from api import ANA, Answer, Api, Applicant
 from config import Config
 from db import InterviewKey, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
-from storage.database import Session
 
 
 def notice(
@@ -45,14 +43,11 @@ def hold(api: Api, rehearsal: Rehearsal, *said: str, applicant: Applicant = ANA)
 
 def in_database(config: Config, query: str, **values: Any) -> list[tuple[Any, ...]]:
     """Run a query by itself, and return its rows."""
-    return with_session(config, lambda session: _rows(session, query, values))
-
-
-def with_session(config: Config, do: Callable[[Session], Any]) -> Any:
     database = open_database(config)
     try:
         with database.transaction() as session:
-            return do(session)
+            rows = session.execute(query, values)
+            return rows.fetchall() if query.startswith("SELECT") else []
     finally:
         database.close()
 
@@ -79,8 +74,3 @@ def ended(config: Config, before: str, applicant: Applicant = ANA) -> None:
         before=before,
         name=applicant.name,
     )
-
-
-def _rows(session: Session, query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    rows = session.execute(query, values)
-    return rows.fetchall() if query.startswith("SELECT") else []

@@ -353,8 +353,8 @@ def test_a_token_does_not_open_another_interview_however_it_is_named(
         ANA.named("' OR 1=1 --"),
     ):
         if method == "POST":
-            body = {**other.fields, "interview": ANA.fields, "Name": ANA.name}
-            body |= {"message": "Hi", "version": 1, "message_id": 3, "note": "Hi"}
+            texts = {"message": "Hi", "version": 1, "message_id": 3, "note": "Hi"}
+            body = {**other.fields, **texts, "interview": ANA.fields, "Name": ANA.name}
             answer = call(keyed, method, path, body, headers)
         elif path.startswith("/notice/"):
             url = f"/notice/{quote(other.access_key, safe='')}?{query_of(other)}"
