@@ -117,7 +117,12 @@ class Positions:
                 "is_consent_required": int(is_consent_required),
                 "correction_hours": correction_hours,
                 "body": json.dumps(
-                    {"plan": plan, "metadata": metadata, "hasOwnNotice": has_own_notice},
+                    {
+                        "plan": plan,
+                        "metadata": metadata,
+                        # An older version of the service has stored neither.
+                        **({"hasOwnNotice": True} if has_own_notice else {}),
+                    },
                     ensure_ascii=False,
                 ),
                 "now": stored_now(),
