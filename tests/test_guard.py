@@ -95,6 +95,7 @@ ROUTES = {
     "GET /board/invitations/{number}": BOARD,
     "POST /board/invitations/{number}/renew": BOARD,
     "POST /board/invitations/{number}/withdraw": BOARD,
+    "GET /board/other_ways/{number}": BOARD,
     "GET /board/interviews/{number}": BOARD,
     "POST /board/interviews/{number}/score": BOARD,
     "POST /board/interviews/{number}/review": BOARD,

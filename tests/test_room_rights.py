@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 
 from api import ANA, Api, Applicant
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
@@ -88,7 +88,7 @@ def finish(room: Room, rehearsal: Rehearsal, *said: str) -> None:
     room.shows("Thank you")
 
 
-def button(page: Page, name: str) -> Any:
+def button(page: Page | Locator, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
 
 

@@ -49,6 +49,7 @@ export class Notes {
       field.value = stored();
       turn(true);
     });
+    field.addEventListener("input", () => wrong(form, null));
     form.querySelector(".cancel").addEventListener("click", () => turn(false));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
