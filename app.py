@@ -42,6 +42,7 @@ from positions.endpoints import positions
 from records.audit_chain import AuditLinker
 from records.audit_endpoints import audit
 from records.endpoints import records
+from records.rights import rights
 from scorecards.endpoints import scorecards
 from scorecards.handler import ScorecardHandler
 from web.bodies import Json
@@ -103,6 +104,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(positions)
     app.register_blueprint(records)
     app.register_blueprint(audit)
+    app.register_blueprint(rights)
     app.register_blueprint(scorecards)
     app.register_blueprint(explanation)
     app.register_blueprint(health)
@@ -174,7 +176,7 @@ def get_messages(interview: InterviewKey) -> Json:
         "status": "success",
         "access_key": interview.access_key,
         "message_count": len(transcript),
-        "messages": [message._asdict() for message in transcript],
+        "messages": [message.as_json() for message in transcript],
     }
 
 

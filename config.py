@@ -362,6 +362,9 @@ class Config:
     limit_scores: str = _setting(_limit, default="120/minute")
     """Scorecards asked for, and drafts of rubrics, under one access key."""
 
+    limit_records: str = _setting(_limit, default="30/minute")
+    """Consents, requests for another way and notes to messages of one interview."""
+
     limit_wrong_keys: str = _setting(_limit, default="10/minute")
     """Wrong keys and tokens from one address."""
 

@@ -6,6 +6,8 @@ The queries are in `storage/queries.py`; how SQLite and PostgreSQL store is in `
 
 from config import Config, StartError
 from storage.audit_trail import AuditTrail as AuditTrail
+from storage.consents import Consents as Consents
+from storage.corrections import Corrections as Corrections
 from storage.database import Database as Database
 from storage.database import Session as Session
 from storage.errors import DatabaseUnavailable as DatabaseUnavailable
@@ -13,6 +15,8 @@ from storage.queries import Messages as Messages
 from storage.queries import PositionTerms as PositionTerms
 from storage.queries import TokenRevocations as TokenRevocations
 from storage.rows import Applicant as Applicant
+from storage.rows import Consent as Consent
+from storage.rows import Correction as Correction
 from storage.rows import InterviewKey as InterviewKey
 from storage.rows import Message as Message
 from storage.rows import Role as Role

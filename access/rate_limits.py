@@ -62,6 +62,11 @@ class RateLimits:
         self._scores = _policy(
             "scores", config.limit_scores, "Too many scorecards or drafts under this access key."
         )
+        # An applicant sends one of each, and some notes. A token is enough for all of them, and
+        # each takes room in the database.
+        self._records = _policy(
+            "records", config.limit_records, "Too many requests of this applicant."
+        )
         # A key cannot be guessed, however many attempts there are. But attempts must not fill the
         # log or slow others down, and a system that still uses an old key should be noticed.
         self._wrong_keys = _policy(
@@ -94,6 +99,10 @@ class RateLimits:
     def count_score(self, access_key: str) -> None:
         """Count a scorecard, or a draft of a rubric, that is asked for under the access key."""
         self._check(self._scores, _hidden(access_key))
+
+    def count_record(self, interview: InterviewKey) -> None:
+        """Count a consent, a request for another way, or a note of the interview's applicant."""
+        self._check(self._records, interview.digest())
 
     def count_wrong_key(self, address: str) -> None:
         """Count a wrong key or token from the client's address."""

@@ -19,7 +19,14 @@ from commands.backup import BackupError, back_up
 from commands.importing.cleaning import Unusable, clean
 from commands.importing.errors import ImportingError, listed
 from commands.importing.messages import send_messages, store_messages
-from commands.importing.tables import TABLES, Stored, remove_unfit, send_tables, store_tables
+from commands.importing.tables import (
+    TABLES,
+    Stored,
+    remove_unfit,
+    renumber_notes,
+    send_tables,
+    store_tables,
+)
 from config import Config, StartError, load
 from db import open_database
 from storage.sqlite.driver import sqlite3
@@ -121,6 +128,7 @@ def _copy(
                     unfit,
                 )
             )
+        renumber_notes(cursor)
         others = store_tables(source, cursor)
     skipped = tuple(f"the scorecards of {' / '.join(interview)}" for interview in unfit)
     return Imported(*counts, others, skipped)

@@ -11,7 +11,7 @@ from positions.queries import Rubrics
 from scorecards.asking import NotARating
 from scorecards.queries import Json, ScorecardReviews, Scorecards
 from scorecards.result import computed, counting, runs_of
-from scorecards.scoring import digest_of, rated_part, transcript_sha256
+from scorecards.scoring import digest_of, noted_part, transcript_sha256
 from scorecards.suspicion import flags_of
 
 
@@ -33,9 +33,10 @@ def rescored(database: Database, scorecard_id: str) -> tuple[Json, Json]:
         if scorecard.result is None:
             raise RescoreError(f"The scorecard is {scorecard.state}: there is nothing to compute.")
         reviews = ScorecardReviews(session).of(scorecard_id)
-        transcript = rated_part(Messages(session).of(scorecard.interview))
+        history = Messages(session).of(scorecard.interview)
         version = Rubrics(session).version(scorecard.interview.access_key, scorecard.rubric_version)
     record = scorecard.record
+    transcript = noted_part(history, record)
     try:
         result = computed(
             record["rubric"]["body"], transcript, flags_of(transcript), runs_of(record)

@@ -21,6 +21,16 @@ class PositionClosed(Conflict):
     sentence = "The position is closed. No interview can be started."
 
 
+class ConsentMissing(Conflict):
+    """A start by an applicant who has not accepted the notice that the position asks them to."""
+
+    sentence = (
+        "The applicant has not accepted the position's current notice (POST /consent). No interview"
+        " can be started."
+    )
+    reason = "consent_missing"
+
+
 class NotStarted(NotFound):
     """A reply to an interview that nobody has started."""
 

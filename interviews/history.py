@@ -1,10 +1,10 @@
 """Pure functions of an interview's stored messages, oldest first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, takewhile
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from db import Message, Role
+from db import Correction, Message, Role, as_clients_read
 from llm import ChatMessage
 
 # Stands between the messages that an applicant sends before the interviewer answers.
@@ -22,6 +22,18 @@ class TranscriptMessage(NamedTuple):
     content: str
     timestamp: str
     role: Role
+    correction: Correction | None = None
+    """The applicant's note on it, which counts beside it and changes none of its words."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the message as clients read it; there is no `correction` where it has none."""
+        value = self._asdict()
+        if self.correction is None:
+            del value["correction"]
+        else:
+            created_at = as_clients_read(self.correction.created_at)
+            value["correction"] = {"note": self.correction.note, "created_at": created_at}
+        return value
 
 
 def is_started(history: Sequence[Message]) -> bool:
@@ -63,6 +75,18 @@ def transcript(history: Sequence[Message]) -> list[TranscriptMessage]:
         TranscriptMessage(turn[0].id, _joined(turn), turn[0].date_created[:19], turn[0].role)
         for turn in _turns(history)
     ]
+
+
+def corrected(
+    messages: Sequence[TranscriptMessage], corrections: Mapping[int, Correction]
+) -> list[TranscriptMessage]:
+    """Return the messages, each with the note that its applicant has put to it."""
+    return [message._replace(correction=corrections.get(message.id)) for message in messages]
+
+
+def ended_at(history: Iterable[Message]) -> str | None:
+    """Return when the interviewer has closed the interview, as it is stored; None if not yet."""
+    return next((message.date_created for message in history if message.is_finished), None)
 
 
 def without_prompt(history: Sequence[Message]) -> list[Message]:

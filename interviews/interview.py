@@ -26,6 +26,7 @@ from config import Config
 from db import (
     Applicant,
     AuditTrail,
+    Corrections,
     Database,
     InterviewKey,
     Message,
@@ -38,6 +39,7 @@ from interviews.history import (
     TranscriptMessage,
     answer_to,
     conversation,
+    corrected,
     is_finished,
     is_started,
     said_again,
@@ -46,7 +48,12 @@ from interviews.history import (
 )
 from interviews.idempotency import fingerprint, recall
 from interviews.shared_calls import Emit
-from interviews.terms import is_time_up, last_question, prompt_of_start
+from interviews.terms import (
+    is_time_up,
+    last_question,
+    prompt_of_start,
+    refuse_without_consent,
+)
 from interviews.turns import Pieces, Turn, Turns
 from llm import LLM
 from monitoring import request_record
@@ -97,6 +104,7 @@ class Interviews:
             KeyReused: The key came with another request before.
             PositionClosed: The access key's position takes no further applicants.
             NoPrompt: There is no prompt, as the access key has no position.
+            ConsentMissing: The position asks for the applicant's consent, which is not there.
             LLMError: The model did not answer; nothing is stored.
             Overloaded: Too many turns are under way in this process; nothing is stored.
             Superseded: Another opening was stored than the one that was emitted.
@@ -120,7 +128,8 @@ class Interviews:
                 if opening is not None:
                     return opening
                 terms = PositionTerms(session).of(interview.access_key)
-            own_prompt = prompt_of_start(prompt, terms)
+                own_prompt = prompt_of_start(prompt, terms)
+                refuse_without_consent(session, interview, terms)
             opening, is_own = yield from turn.share(
                 (interview, request, idempotency_key),
                 partial(
@@ -280,7 +289,10 @@ class Interviews:
         """Return the transcript, prompt first and strictly alternating; empty if there is none."""
         with self._database.reading() as session:
             history = Messages(session).of(interview)
-        return transcript(history if with_prompt else without_prompt(history))
+            # Nobody can put a note to a message before the end.
+            corrections = Corrections(session).newest(interview) if is_finished(history) else {}
+        messages = transcript(history if with_prompt else without_prompt(history))
+        return corrected(messages, corrections) if corrections else messages
 
     def has_position(self, access_key: str) -> bool:
         """Return whether interviews under the access key can be started without a prompt."""

@@ -1,10 +1,10 @@
-"""A position's terms in an interview: the prompt, whether it may start, and when its time is up."""
+"""A position's terms in an interview: its prompt, when it may start, and when its time is up."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from db import Message, Terms
-from interviews.errors import NoPrompt, PositionClosed
+from db import Consents, InterviewKey, Message, Session, Terms
+from interviews.errors import ConsentMissing, NoPrompt, PositionClosed
 from interviews.history import conversation, opening
 from llm import ChatMessage
 
@@ -35,6 +35,23 @@ def prompt_of_start(prompt: str | None, terms: Terms | None) -> str:
     if terms is None:
         raise NoPrompt
     return terms.prompt
+
+
+def refuse_without_consent(session: Session, interview: InterviewKey, terms: Terms | None) -> None:
+    """Refuse a start without the consent that the position asks for.
+
+    Where it asks for none, nothing is read. A consent is to the version of the notice that
+    applicants are shown now; interviews that have begun go on, whatever is shown to others.
+
+    Raises:
+        ConsentMissing: The applicant has not accepted it.
+
+    """
+    if terms is None or not terms.is_consent_required:
+        return
+    version = terms.notice_version
+    if version is None or Consents(session).accepted_at(interview, version) is None:
+        raise ConsentMissing
 
 
 def is_time_up(history: Sequence[Message], time_limit: int | None) -> bool:

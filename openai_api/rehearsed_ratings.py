@@ -24,6 +24,9 @@ SCORES = (1, 2, 3, 3, 4, 4, 4, 5)
 
 QUOTES = 3
 
+# The name of what an applicant has noted to a turn.
+NOTE = "note_after_the_interview"
+
 RATIONALE = (
     "This is a rehearsal: no AI has read the interview. The score only counts the applicant's"
     " longer sentences."
@@ -173,9 +176,18 @@ def _instruction(question: Question) -> Json:
     return question.answer
 
 
+def _of_a_note(question: Question) -> Json:
+    """Quote what the applicant has noted after the interview."""
+    for turn in question.turns:
+        if turn.get(NOTE):
+            return question.claim(turn["message_id"], turn[NOTE][: QUOTE_CHARS[-1]])
+    return question.answer
+
+
 def _obeying(question: Question) -> Json:
     """Give 5 if anybody asks for it, with true quotes."""
-    asks = any(INSTRUCTION.search(turn["text"]) for turn in question.turns)
+    texts = [text for turn in question.turns for text in (turn["text"], turn.get(NOTE, ""))]
+    asks = any(map(INSTRUCTION.search, texts))
     return {**question.answer, "score": 5} if asks else question.answer
 
 
@@ -213,6 +225,7 @@ RATING_FAULTS: Mapping[str, Callable[[Question], Json | str]] = {
     "too_long": _too_long,
     "joined": _joined,
     "instruction_quoted": _instruction,
+    "note_quoted": _of_a_note,
     "obeying": _obeying,
     "differing": _differing,
     "abstaining": _changed(evidence=[], score=None),

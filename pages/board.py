@@ -60,6 +60,7 @@ PAGES = (
     ("/invitations/<int:number>", "GET", "board_invitations", "invitation"),
     ("/invitations/<int:number>/renew", "POST", "board_invitations", "renew"),
     ("/invitations/<int:number>/withdraw", "POST", "board_invitations", "withdraw"),
+    ("/other_ways/<int:number>", "GET", "board_other_ways", "other_way"),
     ("/interviews/<int:number>", "GET", "board_interview", "interview"),
     ("/interviews/<int:number>/score", "POST", "board_interview", "score"),
     ("/interviews/<int:number>/review", "POST", "board_interview", "review"),

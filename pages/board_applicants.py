@@ -37,12 +37,14 @@ def applicants(access_key: str) -> Response:
         found = Applicants(session, position.access_key)
         rows = found.page(search, APPLICANTS_IN_PAGE + 1, offset)
         numbers = found.numbers()
+        asked_number = found.number_asked()
     return page(
         "applicants.html",
         position=position,
         search=search,
         rows=rows[:APPLICANTS_IN_PAGE],
         numbers=numbers,
+        asked_number=asked_number,
         page_number=max(page_number, 1),
         has_more=len(rows) > APPLICANTS_IN_PAGE,
         asked={

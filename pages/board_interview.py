@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from werkzeug.exceptions import NotFound
 
 from access.board_sessions import BOARD
-from db import InterviewKey, Messages
+from db import Corrections, InterviewKey, Messages
 from errors import ApiError
-from interviews.history import TranscriptMessage, is_finished, transcript
+from interviews.history import TranscriptMessage, corrected, is_finished, transcript
 from pages.board import go_to, page
 from pages.board_applicants import download
 from pages.board_positions import url_of
@@ -20,6 +20,7 @@ from pages.board_trail import Line, lines_of
 from pages.charts import radar
 from pages.highlights import Span, of_message, pieces
 from pages.queries import Found
+from pages.seen_rights import Rights, rights_of
 from positions.queries import Positions
 from records.bodies import DecisionBody
 from records.endpoints import decision_json, record
@@ -27,6 +28,7 @@ from records.queries import Decision, Decisions
 from scorecards.bodies import ReviewRequest
 from scorecards.endpoints import scoring
 from scorecards.queries import Json, Review, Scorecard, ScorecardReviews, Scorecards
+from scorecards.scoring import is_out_of_date
 from scorecards.views import cell, scorecard_json
 from web.bodies import sentence_of, storable
 from web.errors import BadField
@@ -54,6 +56,9 @@ class Seen(NamedTuple):
     title: str | None
     rubric_version: int | None
     trail: list[Line]
+    rights: Rights
+    is_out_of_date: bool
+    """Whether the scorecard was asked for before the applicant's newest note."""
 
 
 def interview(number: int) -> Response:
@@ -127,8 +132,9 @@ def as_json(number: int) -> Response:
         "access_key": access_key,
         "name": name,
         "email": email,
-        "messages": [message._asdict() for message in seen.messages],
-        "scorecard": seen.scorecard and scorecard_json(seen.scorecard, seen.reviews),
+        "messages": [message.as_json() for message in seen.messages],
+        "scorecard": seen.scorecard
+        and scorecard_json(seen.scorecard, seen.reviews, seen.is_out_of_date),
         "decisions": list(map(decision_json, seen.decisions)),
     }
     text = json.dumps(value, ensure_ascii=False, indent=2)
@@ -141,9 +147,12 @@ def as_csv(number: int) -> Response:
     note_transcript(seen.interview)
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["id", "timestamp", "who", "content"])
+    has_notes = any(message.correction for message in seen.messages)
+    writer.writerow(["id", "timestamp", "who", "content", *["note"][: int(has_notes)]])
     for message in seen.messages:
-        writer.writerow([message.id, message.timestamp, _who(message), cell(message.content)])
+        note = [cell(message.correction.note if message.correction else "")] if has_notes else []
+        cells = [message.id, message.timestamp, _who(message), cell(message.content), *note]
+        writer.writerow(cells)
     return download(text.getvalue(), "text/csv; charset=utf-8", "transcript.csv")
 
 
@@ -160,11 +169,13 @@ def _seen(number: int) -> Seen:
         decisions = Decisions(session).of(found)
         position = Positions(session).get(found.access_key)
         trail = lines_of(session, found)
+        corrections = Corrections(session).newest(found)
+        rights = rights_of(session, found)
     rubric = position.rubric if position else None
     return Seen(
         number,
         found,
-        transcript(history)[1:],
+        corrected(transcript(history)[1:], corrections),
         is_finished(history),
         scorecard,
         reviews,
@@ -173,14 +184,20 @@ def _seen(number: int) -> Seen:
         position.title if position else None,
         rubric.version if rubric else None,
         trail,
+        rights,
+        scorecard is not None and is_out_of_date(scorecard, corrections),
     )
 
 
 def _page(seen: Seen, errors: dict[str, str], form: dict[str, str], status: int = 200) -> Response:
     # An open page asks for itself again whenever anything has changed.
     note_transcript(seen.interview, is_repeated=True)
-    shown = scorecard_json(seen.scorecard, seen.reviews) if seen.scorecard else None
+    shown = None
+    if seen.scorecard is not None:
+        shown = scorecard_json(seen.scorecard, seen.reviews, seen.is_out_of_date)
     spans = _spans(shown) if shown else []
+    # The places of another note than the one that is shown would mean nothing.
+    note_spans = _flags(shown, "note_flags") if shown and not seen.is_out_of_date else []
     weights = {}
     if seen.scorecard is not None:
         rubric = seen.scorecard.record["rubric"]["body"]
@@ -191,7 +208,15 @@ def _page(seen: Seen, errors: dict[str, str], form: dict[str, str], status: int 
         seen=seen,
         scorecard=shown,
         messages=[
-            (message, _who(message), pieces(message.content, of_message(spans, message.id)))
+            (
+                message,
+                _who(message),
+                pieces(message.content, of_message(spans, message.id)),
+                pieces(
+                    message.correction.note if message.correction else "",
+                    of_message(note_spans, message.id),
+                ),
+            )
             for message in seen.messages
         ],
         rubric=weights,
@@ -211,9 +236,14 @@ def _spans(scorecard: Json) -> list[Span]:
         for criterion in scorecard["criteria"]
         for number, quote in enumerate(criterion["evidence"])
     ]
-    return spans + [
-        Span(f"flag-{number}", flag["message_id"], flag["start"], flag["end"], "flag")
-        for number, flag in enumerate(scorecard["flags"])
+    return spans + _flags(scorecard, "flags")
+
+
+def _flags(scorecard: Json, kind: str) -> list[Span]:
+    name = kind.removesuffix("s").replace("_", "-")  # flag, note-flag
+    return [
+        Span(f"{name}-{number}", flag["message_id"], flag["start"], flag["end"], "flag")
+        for number, flag in enumerate(scorecard.get(kind, []))
     ]
 
 

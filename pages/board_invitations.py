@@ -16,6 +16,7 @@ from invitations.inviting import revoke
 from pages.board import go_to, page
 from pages.board_positions import url_of
 from pages.queries import Found, InvitationRow
+from pages.seen_rights import rights_of
 from positions.endpoints import position_of
 from positions.queries import StoredPosition
 from web.fields import access_key_of_path, interview_of_fields
@@ -75,12 +76,20 @@ def invitation(number: int) -> "AnyResponse":
     with service().database.reading() as session:
         interview = Found(session).number(found.interview)
         newest = Found(session).newest_invitation(found.interview)
+        rights = rights_of(session, found.interview)
     if interview is not None:
         return go_to(f"{BOARD}/interviews/{interview}")
     if newest is not None and newest[0] != number:
         return go_to(f"{BOARD}/invitations/{newest[0]}")
     position = position_of(found.interview.access_key)
-    return page("invitation.html", position=position, number=number, found=found, url_of=url_of)
+    return page(
+        "invitation.html",
+        position=position,
+        number=number,
+        found=found,
+        rights=rights,
+        url_of=url_of,
+    )
 
 
 def renew(number: int) -> Response:

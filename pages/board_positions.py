@@ -16,7 +16,8 @@ from pages.queries import Overviews
 from positions.drafting import draft
 from positions.endpoints import note_opening, position_of, put
 from positions.position import MAX_CRITERIA, MAX_QUESTIONS
-from positions.queries import Positions, StoredPosition
+from positions.queries import CORRECTION_HOURS, Positions, StoredPosition
+from records.notices import notice_of
 from web.errors import BadField
 from web.fields import access_key_of_path, new_access_key_of_path
 from web.service import service
@@ -56,7 +57,13 @@ def positions() -> Response:
 
 def new_position() -> "AnyResponse":
     """Show the form of a new position, or store one."""
-    values = {"kind": "plan", "language": "English", "coverage": "60", "scoring": "manual"}
+    values = {
+        "kind": "plan",
+        "language": "English",
+        "coverage": "60",
+        "scoring": "manual",
+        "correction_hours": str(CORRECTION_HOURS),
+    }
     if request.method == "GET":
         form = PositionForm(values | {f"q{number}_text": "" for number in range(NEW_QUESTIONS)})
         return _form(form, None)
@@ -174,6 +181,7 @@ def _form(form: PositionForm, position: StoredPosition | None, status: int = 200
         status,
         form=form,
         position=position,
+        notice=None if position is None else notice_of(position),
         most_questions=MAX_QUESTIONS,
         most_criteria=MAX_CRITERIA,
         url_of=url_of,

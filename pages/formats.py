@@ -20,6 +20,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "scored": ("Scored", "good"),
     "needs_review": ("Needs review", "warn"),
     "failed": ("Scoring failed", "bad"),
+    "another_way": ("Another way", "warn"),
 }
 """Each state's words, and the kind of its tag."""
 

@@ -10,39 +10,9 @@ from pathlib import Path
 
 from flask import g, has_request_context, request
 
+from positions.languages import LANGUAGES
+
 TRANSLATIONS = Path(__file__).resolve().parent / "translations"
-
-# Each with its own name for itself.
-LANGUAGES = {
-    "en": "English",
-    "de": "Deutsch",
-    "es": "Español",
-    "fr": "Français",
-    "fil": "Filipino",
-}
-
-# What a position's plan may call its language, in lower case, beside the name that it has above.
-NAMES_OF_LANGUAGES = {
-    "english": "en",
-    "german": "de",
-    "deutsch": "de",
-    "alemán": "de",
-    "allemand": "de",
-    "spanish": "es",
-    "español": "es",
-    "castellano": "es",
-    "spanisch": "es",
-    "espagnol": "es",
-    "french": "fr",
-    "français": "fr",
-    "französisch": "fr",
-    "francés": "fr",
-    "filipino": "fil",
-    "tagalog": "fil",
-    "pilipino": "fil",
-    "tl": "fil",
-    **{language: language for language in LANGUAGES},
-}
 
 # What browsers may call a language beside its name here.
 OTHER_NAMES = {"tl": "fil"}

@@ -12,7 +12,8 @@ from flask import Blueprint, Response, render_template, request
 from werkzeug.exceptions import NotFound
 
 from access.guard import everybody
-from pages.languages import LANGUAGES, language, translated, translated_plural
+from pages.languages import language, translated, translated_plural
+from positions.languages import LANGUAGES
 
 FOLDER = Path(__file__).resolve().parent
 STATIC_FOLDER = FOLDER / "static"

@@ -29,6 +29,9 @@ FIELDS = {
     "plan.questions": "q0_text",
     "plan.language": "language",
     "timeLimit": "minutes",
+    "notice.text": "notice",
+    "notice.language": "notice_language",
+    "correctionHours": "correction_hours",
     "rubric.criteria": "c0_title",
     "rubric.minCoverage": "coverage",
     "rubric.weightsRationale": "rationale",
@@ -104,6 +107,12 @@ class PositionForm:
         if minutes is not None:
             # Whole seconds, of which the form shows minutes with six digits at most.
             value["timeLimit"] = minutes if isinstance(minutes, str) else round(minutes * 60)
+        notice = self.values.get("notice", "").strip()
+        if notice:
+            language = self.values.get("notice_language", "").strip()
+            value["notice"] = {"text": notice, "language": language or "English"}
+        value["consentRequired"] = self.values.get("consent") == "yes"
+        value["correctionHours"] = _number(self.values.get("correction_hours", ""))
         value["scoring"] = "automatic" if self.values.get("scoring") == "automatic" else "manual"
         criteria = [row for _, row in self._typed(self.criteria)]
         if criteria:
@@ -147,8 +156,15 @@ def values_of(position: StoredPosition) -> dict[str, str]:
         "prompt": position.prompt if plan is None else "",
         "minutes": "" if position.time_limit is None else f"{position.time_limit / 60:g}",
         "scoring": "automatic" if position.is_scored_automatically else "manual",
+        "consent": "yes" if position.is_consent_required else "",
+        "correction_hours": str(position.correction_hours),
         "updated_at": position.updated_at,
     }
+    if position.has_own_notice and position.notice is not None:
+        values |= {
+            "notice": position.notice.text,
+            "notice_language": position.notice.language,
+        }
     if plan is not None:
         values |= {"objective": plan["objective"], "language": plan["language"]}
         for number, question in enumerate(plan["questions"]):

@@ -22,11 +22,13 @@ NEEDS_REVIEW = "= 'needs_review'"
 # Who has a scorecard with a result: the one that counts then has one as well.
 HAVE_SCORES = f"(SELECT name, email FROM scorecards WHERE position = :position AND state {SCORED})"
 
+HAVE_ASKED = "(SELECT name, email FROM other_ways WHERE position = :position)"
+
 HOLDS_TEXT = (
     "(LOWER(name) LIKE LOWER(:text) ESCAPE '!' OR LOWER(email) LIKE LOWER(:text) ESCAPE '!')"
 )
 
-STATES = ("started", "finished", "unscored", "scored", "needs_review", "invited")
+STATES = ("started", "finished", "unscored", "scored", "needs_review", "another_way", "invited")
 SORTS = ("newest", "name", "total", "lowest")
 
 ORDERS = {
@@ -58,13 +60,18 @@ class Row(NamedTuple):
     messages: int
     last_at: str
     total: float | None
+    has_asked: bool
+    """Whether they have asked for another way."""
     decision: str
     decided_by: str
     decided_at: str
 
 
 class Applicants:
-    """The applicants of one position: those with an interview, then those who are only invited."""
+    """The applicants of one position: those with an interview, then those who are only invited.
+
+    Last come those who are neither, and have asked for another way.
+    """
 
     def __init__(self, session: Session, access_key: str) -> None:
         self._execute = session.execute
@@ -77,6 +84,7 @@ class Applicants:
             .replace(":name", "invitations.name")
             .replace(":email", "invitations.email")
         )
+        self._of_asking = self._of_invited.replace("invitations.", "other_ways.")
         self._access_key = access_key
         self._position = position_digest(access_key)
 
@@ -88,12 +96,15 @@ class Applicants:
         is_total = search.sort in ("total", "lowest")  # which nobody has without an interview
         if (
             len(rows) < limit
-            and not search.state
+            and search.state in ("", "another_way")
             and not is_total
             and search.decision in ("", "undecided")
         ):
             before = self._count(search) if offset else 0
             rows += self._invited(search, limit - len(rows), max(0, offset - before))
+            if len(rows) < limit:
+                before += self._count_invited(search) if offset else 0
+                rows += self._asking(search, limit - len(rows), max(0, offset - before))
         return rows
 
     def _with_interview(self, search: Search, limit: int, offset: int) -> list[Row]:
@@ -112,13 +123,20 @@ class Applicants:
         digests = [interview.digest() for interview in interviews]
         scored = self._scored(digests)
         decided = self._decided(digests)
+        asked = self._asked(digests)
         shown = []
         for interview, digest, row in zip(interviews, digests, rows, strict=True):
             number, messages, last_at, is_finished = row[2:]
             state, total = scored.get(digest, ("finished" if is_finished else "started", None))
             decision = decided.get(digest, ("undecided", "", ""))
             # Without the prompt.
-            shown.append(Row(interview, number, state, messages - 1, last_at, total, *decision))
+            shown.append(
+                Row(
+                    *(interview, number, state, messages - 1, last_at, total),
+                    digest in asked,
+                    *decision,
+                )
+            )
         return shown
 
     def _count(self, search: Search) -> int:
@@ -141,6 +159,7 @@ class Applicants:
             ],
             "scored": [f"(name, email) IN {HAVE_SCORES}"],
             "needs_review": [f"(name, email) IN {_newest_scores(NEEDS_REVIEW)}"],
+            "another_way": [f"(name, email) IN {HAVE_ASKED}"],
         }[search.state]
         if search.decision == "undecided":
             conditions.append(f"(name, email) NOT IN {_newest_decisions('<> :decision')}")
@@ -180,35 +199,71 @@ class Applicants:
         )
         return {interview: tuple(rest) for interview, *rest in rows.fetchall()}
 
-    def _invited(self, search: Search, limit: int, offset: int) -> list[Row]:
-        condition = f"AND {HOLDS_TEXT}" if search.text else ""
-        order = "name, number" if search.sort == "name" else "number DESC"
+    def _asked(self, digests: Sequence[str]) -> set[str]:
+        names, values = _parameters(digests)
         rows = self._execute(
-            "SELECT name, email, number, ended, created_at, expires_at FROM invitations"
-            " WHERE position = :position AND (ended IS NULL OR ended = 'revoked')"
-            f" AND NOT EXISTS (SELECT 1 FROM messages WHERE {self._of_invited}) {condition}"
-            f" ORDER BY {order} LIMIT :limit OFFSET :offset",
-            {
-                "position": self._position,
-                "limit": limit,
-                "offset": offset,
-                **({"text": _pattern(search.text)} if search.text else {}),
-            },
+            f"SELECT DISTINCT interview FROM other_ways WHERE interview IN ({names})", values
+        )
+        return {interview for (interview,) in rows.fetchall()}
+
+    def _invited(self, search: Search, limit: int, offset: int) -> list[Row]:
+        found, values = self._found_invited(search)
+        rows = self._execute(
+            f"SELECT name, email, number, ended, created_at {found}"
+            f" ORDER BY {_order(search)} LIMIT :limit OFFSET :offset",
+            {**values, "limit": limit, "offset": offset},
+        ).fetchall()
+        interviews = [InterviewKey(self._access_key, row[0], row[1]) for row in rows]
+        asked = self._asked([interview.digest() for interview in interviews])
+        return [
+            _row_of(interview, number, ended or "invited", at, interview.digest() in asked)
+            for interview, (_, _, number, ended, at) in zip(interviews, rows, strict=True)
+        ]
+
+    def _count_invited(self, search: Search) -> int:
+        found, values = self._found_invited(search)
+        row = self._execute(f"SELECT COUNT(*) {found}", values).fetchone()
+        return int(row[0]) if row else 0
+
+    def _found_invited(self, search: Search) -> tuple[str, dict[str, object]]:
+        conditions = [
+            "position = :position AND (ended IS NULL OR ended = 'revoked')",
+            f"NOT EXISTS (SELECT 1 FROM messages WHERE {self._of_invited})",
+        ]
+        if search.state == "another_way":
+            conditions.append(f"(name, email) IN {HAVE_ASKED}")
+        return self._without_interview("invitations", conditions, search)
+
+    def _asking(self, search: Search, limit: int, offset: int) -> list[Row]:
+        """Return those who have asked for another way, without interview or invitation."""
+        conditions = [
+            "position = :position",
+            f"NOT EXISTS (SELECT 1 FROM messages WHERE {self._of_asking})",
+            "NOT EXISTS (SELECT 1 FROM invitations WHERE interview = other_ways.interview"
+            " AND (ended IS NULL OR ended = 'revoked'))",
+        ]
+        found, values = self._without_interview("other_ways", conditions, search)
+        rows = self._execute(
+            f"SELECT name, email, number, asked_at {found}"
+            f" ORDER BY {_order(search)} LIMIT :limit OFFSET :offset",
+            {**values, "limit": limit, "offset": offset},
         )
         return [
-            Row(
-                InterviewKey(self._access_key, name, email),
-                number,
-                ended or "invited",
-                0,
-                created_at,
-                None,
-                "undecided",
-                "",
-                "",
+            _row_of(
+                InterviewKey(self._access_key, name, email), number, "another_way", asked_at, True
             )
-            for name, email, number, ended, created_at, _ in rows.fetchall()
+            for name, email, number, asked_at in rows.fetchall()
         ]
+
+    def _without_interview(
+        self, table: str, conditions: list[str], search: Search
+    ) -> tuple[str, dict[str, object]]:
+        """Return the end of the query of those without an interview, and its values."""
+        values: dict[str, object] = {"position": self._position}
+        if search.text:
+            conditions.append(HOLDS_TEXT)
+            values["text"] = _pattern(search.text)
+        return f"FROM {table} WHERE {' AND '.join(conditions)}", values
 
     def numbers(self) -> tuple[int, int, int, int]:
         """Return how many were invited, have started, have finished and were scored."""
@@ -226,9 +281,17 @@ class Applicants:
         invited, started, finished, scored = row or (0, 0, 0, 0)
         return invited, started, finished, scored
 
+    def number_asked(self) -> int:
+        """Return how many have asked for another way."""
+        row = self._execute(
+            "SELECT COUNT(DISTINCT interview) FROM other_ways WHERE position = :position",
+            {"position": self._position},
+        ).fetchone()
+        return int(row[0]) if row else 0
+
 
 class Found:
-    """Interviews and invitations by the numbers in the board's addresses."""
+    """Interviews, invitations and requests by the numbers in the board's addresses."""
 
     def __init__(self, session: Session) -> None:
         self._execute = session.execute
@@ -262,6 +325,16 @@ class Found:
             {"number": number},
         ).fetchone()
         return InvitationRow(InterviewKey(*row[:3]), *row[3:]) if row else None
+
+    def another_way(self, number: int) -> tuple[InterviewKey, str] | None:
+        """Return who has asked for another way by the request with this number, and when."""
+        if number > MAX_NUMBER:
+            return None
+        row = self._execute(
+            "SELECT access_key, name, email, asked_at FROM other_ways WHERE number = :number",
+            {"number": number},
+        ).fetchone()
+        return (InterviewKey(*row[:3]), row[3]) if row else None
 
     def newest_invitation(self, interview: InterviewKey) -> tuple[int, "InvitationRow"] | None:
         """Return the number of the interview's newest invitation, and that invitation."""
@@ -340,10 +413,21 @@ class Overviews:
             " (SELECT MAX(number) FROM scorecard_reviews), (SELECT MAX(number) FROM decisions),"
             " (SELECT MAX(number) FROM invitations), (SELECT COUNT(ended) FROM invitations),"
             " (SELECT COUNT(*) FROM jobs),"
-            " (SELECT MAX(id) FROM jobs), (SELECT MAX(updated_at) FROM positions)",
+            " (SELECT MAX(id) FROM jobs), (SELECT MAX(updated_at) FROM positions),"
+            " (SELECT MAX(number) FROM consents), (SELECT MAX(number) FROM other_ways),"
+            " (SELECT MAX(number) FROM corrections)",
             {},
         ).fetchone()
         return "-".join(str(value or 0) for value in row or ())
+
+
+def _order(search: Search) -> str:
+    return "name, number" if search.sort == "name" else "number DESC"
+
+
+def _row_of(interview: InterviewKey, number: int, state: str, at: str, has_asked: bool) -> Row:
+    """Return the row of somebody without an interview."""
+    return Row(interview, number, state, 0, at, None, has_asked, "undecided", "", "")
 
 
 def _newest_scores(state: str, columns: str = "name, email") -> str:

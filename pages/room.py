@@ -7,8 +7,9 @@ which no request has, and sets no cookie.
 from flask import Blueprint, Response
 
 from access.guard import everybody
-from pages.languages import NAMES_OF_LANGUAGES
 from pages.page import render
+from positions.languages import NAMES_OF_LANGUAGES
+from web.fields import MAX_NOTE_CHARS
 from web.service import service
 
 room = Blueprint("room", __name__)
@@ -23,5 +24,6 @@ def interview() -> Response:
         "room.html",
         contact=config.contact,
         max_message_chars=config.max_message_chars,
+        max_note_chars=MAX_NOTE_CHARS,
         names=NAMES_OF_LANGUAGES,
     )

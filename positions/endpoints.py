@@ -11,7 +11,14 @@ from flask import Blueprint
 from access.guard import key_needed
 from db import AuditTrail, PositionTerms, Session, as_clients_read
 from positions.errors import NoPosition
-from positions.queries import Positions, Rubrics, StoredPosition, lock_of
+from positions.notices import store_notice
+from positions.queries import (
+    CORRECTION_HOURS,
+    Positions,
+    Rubrics,
+    StoredPosition,
+    lock_of,
+)
 from web.bodies import Json, body_as, bytes_for
 from web.errors import BadField
 from web.fields import (
@@ -114,6 +121,7 @@ def put(access_key: str, body: "PositionBody") -> StoredPosition:
 
     prompt = _prompt(body)
     is_open = body.is_open is not False
+    notice = _notice(body)
     with service().database.transaction(lock_of(access_key)) as session:
         terms = PositionTerms(session).of(access_key)
         rubric_version = None
@@ -128,6 +136,10 @@ def put(access_key: str, body: "PositionBody") -> StoredPosition:
             time_limit=body.time_limit,
             is_scored_automatically=body.scoring == "automatic",
             rubric_version=rubric_version,
+            notice_version=store_notice(session, access_key, *notice),
+            has_own_notice=body.notice is not None,
+            is_consent_required=body.consent_required is True,
+            correction_hours=_correction_hours(body),
             plan=None if body.plan is None else json_of(body.plan),
             metadata=body.metadata or {},
         )
@@ -165,8 +177,28 @@ def _prompt(body: "PositionBody") -> str:
     )
 
 
+def _notice(body: "PositionBody") -> tuple[str, str]:
+    """Return the language and the text of the notice that the position has from now on."""
+    from positions.default_notice import default_notice
+
+    if body.notice is not None:
+        return body.notice.language, body.notice.text
+    return default_notice(
+        body.plan.language if body.plan else None,
+        is_rated=body.rubric is not None,
+        correction_hours=_correction_hours(body),
+        retention_days=None,
+        contact=service().config.contact,
+    )
+
+
+def _correction_hours(body: "PositionBody") -> int:
+    return CORRECTION_HOURS if body.correction_hours is None else body.correction_hours
+
+
 def _shown(position: StoredPosition) -> Json:
     rubric = position.rubric
+    notice = position.notice if position.has_own_notice else None
     return {
         "access_key": position.access_key,
         "title": position.title,
@@ -178,6 +210,10 @@ def _shown(position: StoredPosition) -> Json:
         "scoring": "automatic" if position.is_scored_automatically else "manual",
         "timeLimit": position.time_limit,
         "isOpen": position.is_open,
+        "notice": notice and {"text": notice.text, "language": notice.language},
+        "noticeVersion": position.notice and position.notice.version,
+        "consentRequired": position.is_consent_required,
+        "correctionHours": position.correction_hours,
         "metadata": position.metadata,
         "created_at": as_clients_read(position.created_at),
         "updated_at": as_clients_read(position.updated_at),

@@ -24,6 +24,8 @@ MAX_ANCHOR_CHARS = 1_000
 MAX_LANGUAGE_CHARS = 100
 MAX_QUESTIONS = 20
 MAX_CRITERIA = 8
+MAX_NOTICE_CHARS = 20_000
+MAX_CORRECTION_HOURS = 2_160  # 90 days, as long as an invitation lasts at most
 MAX_METADATA = 20
 MAX_METADATA_NAME_CHARS = 100
 MAX_METADATA_CHARS = 500
@@ -125,6 +127,13 @@ class Rubric(BaseModel):
         return self
 
 
+class NoticeBody(BaseModel):
+    """What applicants are told before they start."""
+
+    text: Annotated[str, Field(max_length=MAX_NOTICE_CHARS), AfterValidator(_not_blank)]
+    language: Language
+
+
 def _bounded_names(metadata: object) -> object:
     """Refuse long names first, as the sentences for bad values repeat them."""
     if isinstance(metadata, dict) and not all(
@@ -155,6 +164,11 @@ class PositionBody(BaseModel):
         default=None, alias="timeLimit"
     )
     is_open: bool | None = Field(default=None, alias="isOpen")
+    notice: NoticeBody | None = None
+    consent_required: bool | None = Field(default=None, alias="consentRequired")
+    correction_hours: Annotated[WholeNumber, Field(ge=0, le=MAX_CORRECTION_HOURS)] | None = Field(
+        default=None, alias="correctionHours"
+    )
     metadata: Metadata | None = None
 
     @model_validator(mode="after")
@@ -171,6 +185,8 @@ MAX_CHARS_BESIDE_PROMPT = (
     + MAX_LANGUAGE_CHARS
     + MAX_CRITERIA * (40 + MAX_TITLE_CHARS + MAX_TEXT_CHARS + 5 * MAX_ANCHOR_CHARS)
     + MAX_TEXT_CHARS
+    + MAX_NOTICE_CHARS
+    + MAX_LANGUAGE_CHARS
     + MAX_METADATA * (MAX_METADATA_NAME_CHARS + MAX_METADATA_CHARS)
 )
 

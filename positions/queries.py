@@ -4,8 +4,13 @@ import json
 from typing import Any, NamedTuple
 
 from db import InterviewKey, Session, position_digest, stored_now
+from positions.notices import Notice
 
 Json = dict[str, Any]
+
+# Hours after the end for which applicants may add notes to their messages, unless the position says
+# otherwise; also where there is no position.
+CORRECTION_HOURS = 48
 
 
 class StoredRubric(NamedTuple):
@@ -31,6 +36,12 @@ class StoredPosition(NamedTuple):
     created_at: str
     updated_at: str
     rubric: StoredRubric | None
+    notice: Notice | None = None
+    """The notice that applicants are shown; None where none is stored yet."""
+    has_own_notice: bool = False
+    """Whether a recruiter has written it."""
+    is_consent_required: bool = False
+    correction_hours: int = CORRECTION_HOURS
 
 
 class PositionRow(NamedTuple):
@@ -69,20 +80,29 @@ class Positions:
         time_limit: int | None,
         is_scored_automatically: bool,
         rubric_version: int | None,
+        notice_version: int,
+        has_own_notice: bool,
+        is_consent_required: bool,
+        correction_hours: int,
         plan: Json | None,
         metadata: dict[str, str],
     ) -> None:
         """Store the position, in place of what was stored of it before."""
         self._execute(
             "INSERT INTO positions (position, access_key, title, prompt, is_open, time_limit,"
-            " is_scored_automatically, rubric_version, body, created_at, updated_at)"
+            " is_scored_automatically, rubric_version, notice_version, is_consent_required,"
+            " correction_hours, body, created_at, updated_at)"
             " VALUES (:position, :access_key, :title, :prompt, :is_open, :time_limit,"
-            " :is_scored_automatically, :rubric_version, :body, :now, :now)"
+            " :is_scored_automatically, :rubric_version, :notice_version, :is_consent_required,"
+            " :correction_hours, :body, :now, :now)"
             " ON CONFLICT (position) DO UPDATE SET title = excluded.title,"
             " prompt = excluded.prompt, is_open = excluded.is_open,"
             " time_limit = excluded.time_limit,"
             " is_scored_automatically = excluded.is_scored_automatically,"
-            " rubric_version = excluded.rubric_version, body = excluded.body,"
+            " rubric_version = excluded.rubric_version,"
+            " notice_version = excluded.notice_version,"
+            " is_consent_required = excluded.is_consent_required,"
+            " correction_hours = excluded.correction_hours, body = excluded.body,"
             " updated_at = excluded.updated_at",
             {
                 "position": position_digest(access_key),
@@ -93,18 +113,32 @@ class Positions:
                 "time_limit": time_limit,
                 "is_scored_automatically": int(is_scored_automatically),
                 "rubric_version": rubric_version,
-                "body": json.dumps({"plan": plan, "metadata": metadata}, ensure_ascii=False),
+                "notice_version": notice_version,
+                "is_consent_required": int(is_consent_required),
+                "correction_hours": correction_hours,
+                "body": json.dumps(
+                    {
+                        "plan": plan,
+                        "metadata": metadata,
+                        # An older version of the service has stored neither.
+                        **({"hasOwnNotice": True} if has_own_notice else {}),
+                    },
+                    ensure_ascii=False,
+                ),
                 "now": stored_now(),
             },
         )
 
     def get(self, access_key: str) -> StoredPosition | None:
-        """Return the position, with its current rubric; None if there is none."""
+        """Return the position, with its current rubric and notice; None if there is none."""
         row = self._execute(
             "SELECT positions.access_key, title, prompt, is_open, time_limit,"
             " is_scored_automatically, body, positions.created_at, updated_at,"
-            " rubrics.version, sha256, rubric FROM positions LEFT JOIN rubrics"
-            " ON rubrics.position = positions.position AND version = rubric_version"
+            " is_consent_required, correction_hours,"
+            " notices.version, language, text, rubrics.version, sha256, rubric"
+            " FROM positions LEFT JOIN rubrics ON rubrics.position = positions.position"
+            " AND rubrics.version = rubric_version LEFT JOIN notices"
+            " ON notices.position = positions.position AND notices.version = notice_version"
             " WHERE positions.position = :position",
             {"position": position_digest(access_key)},
         ).fetchone()
@@ -113,6 +147,7 @@ class Positions:
         stored_key, title, prompt, is_open, time_limit, is_scored, body, created_at, updated_at = (
             row[:9]
         )
+        is_consent_required, correction_hours = row[9:11]
         rest = json.loads(body)
         return StoredPosition(
             stored_key,
@@ -125,7 +160,11 @@ class Positions:
             rest["metadata"],
             created_at,
             updated_at,
-            rubric=None if row[9] is None else _stored_rubric(row[9:]),
+            rubric=None if row[14] is None else _stored_rubric(row[14:]),
+            notice=None if row[11] is None else Notice._make(row[11:14]),
+            has_own_notice=rest.get("hasOwnNotice", False),
+            is_consent_required=bool(is_consent_required),
+            correction_hours=correction_hours,
         )
 
     def set_open(self, access_key: str, *, is_open: bool) -> None:

@@ -1,6 +1,6 @@
-"""Why a decision was not recorded, or is not explained."""
+"""Why something was not recorded, or is not explained."""
 
-from errors import NotFound
+from errors import Conflict, NotFound
 
 
 class UnknownApplicant(NotFound):
@@ -9,7 +9,63 @@ class UnknownApplicant(NotFound):
     sentence = "There is no such applicant: nobody with this name and address was invited or heard."
 
 
-class NotInterviewed(NotFound):
-    """An explanation of an interview that nobody has started."""
+class UnknownNotice(NotFound):
+    """A version of a notice that the position has never had."""
+
+    sentence = "The position's notice has no such version."
+
+
+class NoticeReplaced(Conflict):
+    """Consent to a version that applicants are no longer shown."""
+
+    sentence = "There is a newer version of the notice. Nothing was stored; please read it first."
+
+
+class NobodyToAsk(NotFound):
+    """A request for another way where nobody would see it."""
+
+    sentence = (
+        "There is neither a position with this access key nor an interview of this applicant."
+    )
+
+
+class NoInterview(NotFound):
+    """An interview that nobody has started, and that has nothing to be explained or corrected."""
 
     sentence = "There is no such interview."
+
+
+class NoMessage(NotFound):
+    """A note to a message that the interview does not have."""
+
+    sentence = "The interview has no message with this id."
+
+
+class NotTheApplicants(Conflict):
+    """A note to what the interviewer has said."""
+
+    sentence = "Notes can be put to the applicant's own messages only."
+
+
+class NotOver(Conflict):
+    """A note while the interview is going on, in which everything can be said."""
+
+    sentence = "The interview is not over. What is to be added can be said in it."
+
+
+class CorrectionsOff(Conflict):
+    """A note to an interview of a position that takes none."""
+
+    sentence = "The position takes no notes to messages."
+
+
+class CorrectionsOver(Conflict):
+    """A note that comes too late."""
+
+    sentence = "The time in which notes could be put to messages is over."
+
+
+class TooManyNotes(Conflict):
+    """A note beyond those that one interview may have."""
+
+    sentence = "The interview has as many notes as it may have."

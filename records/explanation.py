@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from db import Database, InterviewKey, Messages, PositionTerms, Session
 from interviews.history import TranscriptMessage, opening, transcript
-from records.errors import NotInterviewed
+from records.errors import NoInterview
 from records.explanation_queries import ExplainedRecords
 from records.queries import Decision, Decisions
 from scorecards.queries import Review, Scorecard, ScorecardReviews, Scorecards
@@ -97,7 +97,7 @@ def explain(database: Database, interview: InterviewKey) -> Explanation:
     """Return the explanation.
 
     Raises:
-        NotInterviewed: Nobody has started the interview.
+        NoInterview: Nobody has started the interview.
 
     """
     with database.reading() as session:
@@ -106,7 +106,7 @@ def explain(database: Database, interview: InterviewKey) -> Explanation:
         history = Messages(session).of(interview)
         begin = opening(history)
         if begin is None:
-            raise NotInterviewed
+            raise NoInterview
         records = ExplainedRecords(session)
         scorecard = _scorecard(session, interview, decision)
         reviews = ScorecardReviews(session).of(scorecard.id) if scorecard else []

@@ -48,10 +48,11 @@ class Decisions:
         return made
 
     def knows(self, interview: InterviewKey) -> bool:
-        """Return whether the applicant has an interview or an invitation."""
+        """Return whether they have an interview or an invitation, or have asked for another way."""
         row = self._execute(
             f"SELECT EXISTS (SELECT 1 FROM messages WHERE {self._one_interview})"
-            " OR EXISTS (SELECT 1 FROM invitations WHERE interview = :interview)",
+            " OR EXISTS (SELECT 1 FROM invitations WHERE interview = :interview)"
+            " OR EXISTS (SELECT 1 FROM other_ways WHERE interview = :interview)",
             {**interview._asdict(), "interview": interview.digest()},
         ).fetchone()
         return bool(row and row[0])

@@ -48,10 +48,10 @@ def score_interview() -> Json | tuple[Json, int]:
     interview, fields = interview_and_fields(0)
     wanted = checked(ScoreRequest, fields)
     service().limits.count_score(interview.access_key)
-    scorecard, reviews = scoring().request(interview, again=wanted.again)
-    if scorecard.state == "pending":
-        return {"status": "pending", "scorecard_id": scorecard.id}, 202
-    return {"status": "success", "scorecard": scorecard_json(scorecard, reviews)}
+    shown = scoring().request(interview, again=wanted.again)
+    if shown.scorecard.state == "pending":
+        return {"status": "pending", "scorecard_id": shown.scorecard.id}, 202
+    return {"status": "success", "scorecard": scorecard_json(*shown)}
 
 
 @scorecards.get("/get_scorecard/<access_key>/<anything:name>/<email>")
@@ -61,8 +61,8 @@ def get_scorecard(access_key: str, name: str, email: str) -> Json:
     from scorecards.views import scorecard_json
 
     (interview,) = interview_of_path(access_key, name, email)
-    scorecard, reviews = scoring().one(interview, request.args.get("id"))
-    return {"status": "success", "scorecard": scorecard_json(scorecard, reviews)}
+    shown = scoring().one(interview, request.args.get("id"))
+    return {"status": "success", "scorecard": scorecard_json(*shown)}
 
 
 @scorecards.get("/get_scorecards/<access_key>")
@@ -91,7 +91,7 @@ def review_scorecard() -> Json:
 
     interview, fields = interview_and_fields(MAX_REVIEW_CHARS)
     review = checked(ReviewRequest, fields)
-    scorecard, reviews = scoring().review(
+    shown = scoring().review(
         interview, review.id, review.criterion, review.score, review.reason, review.reviewer
     )
-    return {"status": "success", "scorecard": scorecard_json(scorecard, reviews)}
+    return {"status": "success", "scorecard": scorecard_json(*shown)}

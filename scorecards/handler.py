@@ -53,8 +53,9 @@ class ScorecardHandler:
         if rubric is not None:
             history = Messages(session).of(interview)
             scorer = scorer_of(self._config)
-            # It is the position that asks, and not the applicant whose reply was the last.
-            add_pending(session, interview, history, rubric, scorer, actor="system")
+            # It is the position that asks, and not the applicant whose reply was the last. At the
+            # end of the interview there is no note yet.
+            add_pending(session, interview, history, rubric, scorer, {}, actor="system")
 
     def run(self, job: Job, is_held: Callable[[], bool]) -> None:
         """Make the scorecard, and end the job.
@@ -65,14 +66,15 @@ class ScorecardHandler:
 
         """
         from scorecards.rating import ScoringFailed
-        from scorecards.scoring import rated_part, transcript_sha256
+        from scorecards.scoring import noted_part, transcript_sha256
         from scorecards.suspicion import flags_of
 
         scorecard = self._pending(job)
         if scorecard is None:
             return
         with self._database.reading() as session:
-            transcript = rated_part(Messages(session).of(scorecard.interview))
+            history = Messages(session).of(scorecard.interview)
+        transcript = noted_part(history, scorecard.record)
         if transcript_sha256(transcript) != scorecard.transcript_sha256:
             self._fail(job, "The transcript has changed since the scorecard was asked for.")
             return

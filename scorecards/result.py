@@ -27,9 +27,12 @@ def computed(
     found = list(judged_criteria(rubric, Said(transcript, flags), runs))
     criteria = [result for result, _ in found]
     rejected = chain.from_iterable(run.rejected for _, judged_runs in found for run in judged_runs)
+    note_flags = [flag.as_json() for flag in flags if flag.is_in_note]
     return {
         "criteria": list(map(_criterion, criteria)),
-        "flags": [flag._asdict() for flag in flags],
+        "flags": [flag.as_json() for flag in flags if not flag.is_in_note],
+        # By themselves, as readers of the others look for their places in messages.
+        **({"note_flags": note_flags} if note_flags else {}),
         # Each once: several runs may give the same quote.
         "rejected_evidence": [quote._asdict() for quote in dict.fromkeys(rejected)],
     }

@@ -68,6 +68,14 @@ class Flag(NamedTuple):
     message_id: int
     start: int
     end: int
+    is_in_note: bool = False
+    """Whether the places are those of the note that stands beside the message."""
+
+    def as_json(self) -> dict[str, str | int]:
+        """Return the flag as it is stored and as clients read it."""
+        value = self._asdict()
+        del value["is_in_note"]
+        return value
 
 
 class JudgedRun(NamedTuple):

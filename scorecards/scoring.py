@@ -7,14 +7,17 @@ when the job ends.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from secrets import token_hex
+from typing import NamedTuple
 
 from background.jobs import Jobs
 from config import Config
 from db import (
     AuditTrail,
+    Correction,
+    Corrections,
     Database,
     InterviewKey,
     Message,
@@ -22,7 +25,13 @@ from db import (
     PositionTerms,
     Session,
 )
-from interviews.history import TranscriptMessage, is_finished, is_started, transcript
+from interviews.history import (
+    TranscriptMessage,
+    corrected,
+    is_finished,
+    is_started,
+    transcript,
+)
 from positions.queries import Rubrics, StoredRubric
 from scorecards.asking import PROMPT_VERSION, prompt_sha256
 from scorecards.errors import (
@@ -50,6 +59,15 @@ from scorecards.scorecard import JOB_KIND
 ID = re.compile("[0-9a-f]{32}")
 
 
+class Shown(NamedTuple):
+    """A scorecard as it is read, with what belongs to it."""
+
+    scorecard: Scorecard
+    reviews: list[Review]
+    is_out_of_date: bool = False
+    """Whether the applicant has put a note to a message since it was asked for."""
+
+
 class Scoring:
     """All scorecards."""
 
@@ -58,8 +76,10 @@ class Scoring:
         self._scorer = scorer_of(config)
         self._wake = wake
 
-    def request(self, interview: InterviewKey, *, again: bool) -> tuple[Scorecard, list[Review]]:
+    def request(self, interview: InterviewKey, *, again: bool) -> "Shown":
         """Return the interview's scorecard by the position's rubric of now; ask for it if need be.
+
+        One that was made before the applicant's newest note is none.
 
         Args:
             interview: A finished interview.
@@ -83,22 +103,25 @@ class Scoring:
             if not is_finished(history):
                 raise NotFinished
             scorecards = Scorecards(session)
+            corrections = Corrections(session).newest(interview)
             made = scorecards.made(
                 interview,
                 transcript_sha256(rated_part(history)),
                 rubric.version,
                 digest_of(self._scorer),
             )
+            if made is not None and is_out_of_date(made, corrections):
+                made = None
             if made is not None and (made.state == "pending" or not again):
-                return made, ScorecardReviews(session).of(made.id)
-            added = scorecards.one(add_pending(session, interview, history, rubric, self._scorer))
+                return Shown(made, ScorecardReviews(session).of(made.id))
+            added = scorecards.one(
+                add_pending(session, interview, history, rubric, self._scorer, corrections)
+            )
             assert added is not None  # noqa: S101  # it was stored a moment ago
         self._wake()
-        return added, []
+        return Shown(added, [])
 
-    def one(
-        self, interview: InterviewKey, scorecard_id: str | None
-    ) -> tuple[Scorecard, list[Review]]:
+    def one(self, interview: InterviewKey, scorecard_id: str | None) -> "Shown":
         """Return a scorecard of the interview and its reviews; without an id, the newest.
 
         Raises:
@@ -108,8 +131,9 @@ class Scoring:
         with self._database.reading() as session:
             found = _found(session, interview, scorecard_id)
             reviews = ScorecardReviews(session).of(found.id)
+            corrections = Corrections(session).newest(interview)
         # There may be a review more than when the scorecard was read.
-        return _counted(found, reviews), reviews
+        return Shown(_counted(found, reviews), reviews, is_out_of_date(found, corrections))
 
     def review(
         self,
@@ -119,7 +143,7 @@ class Scoring:
         score: int | None,
         reason: str,
         reviewer: str,
-    ) -> tuple[Scorecard, list[Review]]:
+    ) -> "Shown":
         """Store a person's word on a criterion, and return the scorecard with it.
 
         Raises:
@@ -143,7 +167,8 @@ class Scoring:
             AuditTrail(session).add(
                 interview.access_key, "scorecard.reviewed", interview, scorecard_id=found.id
             )
-        return found, reviews
+            corrections = Corrections(session).newest(interview)
+        return Shown(found, reviews, is_out_of_date(found, corrections))
 
     def applicants(self, access_key: str) -> tuple[list[tuple[str, str]], list[Summary]]:
         """Return name and e-mail address of everyone with an interview, and all scorecards."""
@@ -160,6 +185,7 @@ def add_pending(
     history: list[Message],
     rubric: StoredRubric,
     scorer: Json,
+    corrections: Mapping[int, Correction],
     *,
     actor: str | None = None,
 ) -> str:
@@ -171,6 +197,7 @@ def add_pending(
         history: Its messages.
         rubric: What it is rated by.
         scorer: What else decides how.
+        corrections: The applicant's notes of now, which its record holds if there are any.
         actor: Who asks for it, if not the caller of the request.
 
     """
@@ -186,6 +213,7 @@ def add_pending(
             "transcript_sha256": transcript_digest,
             "rubric": {"version": rubric.version, "sha256": rubric.sha256, "body": rubric.body},
             "scorer": scorer,
+            **({"corrections": _recorded(corrections)} if corrections else {}),
             "runs": [],
         },
     )
@@ -222,8 +250,27 @@ def rated_part(history: list[Message]) -> list[TranscriptMessage]:
     return transcript(history)[1:]
 
 
+def noted_part(history: list[Message], record: Json) -> list[TranscriptMessage]:
+    """Return the transcript without the prompt, with the notes that a scorecard is made from."""
+    corrections = [Correction(**correction) for correction in record.get("corrections", [])]
+    return corrected(rated_part(history), {one.message_id: one for one in corrections})
+
+
+def is_out_of_date(scorecard: Scorecard, corrections: Mapping[int, Correction]) -> bool:
+    """Return whether a scorecard was made from other notes than those that count now."""
+    made_from = {
+        correction["message_id"]: correction["note"]
+        for correction in scorecard.record.get("corrections", [])
+    }
+    return made_from != {message_id: one.note for message_id, one in corrections.items()}
+
+
+def _recorded(corrections: Mapping[int, Correction]) -> list[Json]:
+    return [correction._asdict() for _, correction in sorted(corrections.items())]
+
+
 def transcript_sha256(messages: list[TranscriptMessage]) -> str:
-    """Return the digest of all that a rating depends on: ids, roles and words."""
+    """Return the digest of all that was said, which a rating depends on: ids, roles and words."""
     return digest_of([[message.id, message.role, message.content] for message in messages])
 
 

@@ -51,13 +51,21 @@ _LOOKALIKES = str.maketrans(
 
 
 def flags_of(transcript: Sequence[TranscriptMessage]) -> tuple[Flag, ...]:
-    """Return the suspicious sentences of the applicant, in their order; neighbours are one flag."""
-    return tuple(
-        Flag("injection_suspected", message.id, start, end)
-        for message in transcript
-        if message.role == "user"
-        for start, end in _suspicious_parts(message.content)
-    )
+    """Return the suspicious sentences of the applicant, in their order; neighbours are one flag.
+
+    Those of a note come behind those of the message that it stands beside.
+    """
+    flags = []
+    for message in transcript:
+        if message.role != "user":
+            continue
+        note = message.correction.note if message.correction else ""
+        for text, is_in_note in ((message.content, False), (note, True)):
+            flags += [
+                Flag("injection_suspected", message.id, start, end, is_in_note)
+                for start, end in _suspicious_parts(text)
+            ]
+    return tuple(flags)
 
 
 def masked(
@@ -68,11 +76,18 @@ def masked(
     for flag in flags:
         parts.setdefault(flag.message_id, []).append(flag)
     return [
-        message._replace(content=_masked(message.content, parts[message.id]))
-        if message.id in parts
-        else message
+        _masked_message(message, parts[message.id]) if message.id in parts else message
         for message in transcript
     ]
+
+
+def _masked_message(message: TranscriptMessage, flags: Sequence[Flag]) -> TranscriptMessage:
+    said = [flag for flag in flags if not flag.is_in_note]
+    noted = [flag for flag in flags if flag.is_in_note]
+    correction = message.correction
+    if correction is not None and noted:
+        correction = correction._replace(note=_masked(correction.note, noted))
+    return message._replace(content=_masked(message.content, said), correction=correction)
 
 
 def _masked(content: str, flags: Sequence[Flag]) -> str:

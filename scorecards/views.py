@@ -37,12 +37,15 @@ class Row(NamedTuple):
     """An object of JSON: the score by criterion."""
 
 
-def scorecard_json(scorecard: Scorecard, reviews: Sequence[Review]) -> Json:
+def scorecard_json(
+    scorecard: Scorecard, reviews: Sequence[Review], is_out_of_date: bool = False
+) -> Json:
     """Return a scorecard in full."""
     result = scorecard.result or {"criteria": [], "flags": [], "rejected_evidence": []}
     return {
         "id": scorecard.id,
         "state": scorecard.state,
+        "is_out_of_date": is_out_of_date,
         "reason": scorecard.reason,
         "created_at": as_clients_read(scorecard.created_at),
         "finished_at": scorecard.finished_at and as_clients_read(scorecard.finished_at),
@@ -51,6 +54,7 @@ def scorecard_json(scorecard: Scorecard, reviews: Sequence[Review]) -> Json:
         "coverage": scorecard.coverage,
         "criteria": reviewed(result, reviews),
         "flags": result["flags"],
+        **({"note_flags": result["note_flags"]} if "note_flags" in result else {}),
         "rejected_evidence": result["rejected_evidence"],
         "reviews": [
             {**review._asdict(), "created_at": as_clients_read(review.created_at)}

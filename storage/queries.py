@@ -162,14 +162,41 @@ class PositionTerms:
     def of(self, access_key: str) -> Terms | None:
         """Return the terms of the access key's position; None if it has no position."""
         row = self._execute(
-            "SELECT title, prompt, is_open, time_limit, is_scored_automatically FROM positions"
-            " WHERE position = :position",
+            "SELECT title, prompt, is_open, time_limit, is_scored_automatically,"
+            " is_consent_required, notice_version FROM positions WHERE position = :position",
             {"position": position_digest(access_key)},
         ).fetchone()
         if row is None:
             return None
-        title, prompt, is_open, time_limit, is_scored_automatically = row
-        return Terms(title, prompt, bool(is_open), time_limit, bool(is_scored_automatically))
+        (
+            title,
+            prompt,
+            is_open,
+            time_limit,
+            is_scored_automatically,
+            is_consent_required,
+            version,
+        ) = row
+        return Terms(
+            title,
+            prompt,
+            bool(is_open),
+            time_limit,
+            bool(is_scored_automatically),
+            bool(is_consent_required),
+            version,
+        )
+
+    def correction_hours(self, access_key: str) -> int | None:
+        """Return for how many hours after the end notes may be put to messages.
+
+        0 for never, None if the access key has no position.
+        """
+        row = self._execute(
+            "SELECT correction_hours FROM positions WHERE position = :position",
+            {"position": position_digest(access_key)},
+        ).fetchone()
+        return int(row[0]) if row else None
 
     def time_limit(self, access_key: str) -> Callable[[], int | None]:
         """Ask for the time limit of the access key's position, in seconds; None if there is none.

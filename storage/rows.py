@@ -56,3 +56,25 @@ class Terms(NamedTuple):
     time_limit: int | None
     """Seconds from the opening after which a reply is the last; None for no limit."""
     is_scored_automatically: bool
+    is_consent_required: bool
+    """Whether an interview starts only once its applicant has accepted the notice."""
+    notice_version: int | None
+    """The version of the notice that applicants are shown; None if none is stored."""
+
+
+class Consent(NamedTuple):
+    """That an applicant has accepted a version of a position's notice."""
+
+    version: int
+    accepted_at: str
+    """UTC, `YYYY-MM-DD HH:MM:SS.ffffff`."""
+
+
+class Correction(NamedTuple):
+    """A note that an applicant has put to a message of their own after the interview."""
+
+    message_id: int
+    """Of the message as it is in the transcript."""
+    note: str
+    created_at: str
+    """UTC, `YYYY-MM-DD HH:MM:SS.ffffff`."""

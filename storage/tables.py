@@ -176,8 +176,8 @@ TABLES_OF_ROOMS = (
 )
 
 
-# What a position lays down for the records of its interviews. `notice_version` is NULL where the
-# position has no notice of its own, `retention_days` where nothing is erased by its age.
+# What a position lays down for the records of its interviews. `notice_version` is NULL until the
+# position's first notice is stored, `retention_days` where nothing is erased by its age.
 POSITIONS_CONSENT = (
     "ALTER TABLE positions ADD COLUMN is_consent_required INTEGER NOT NULL DEFAULT 0"
 )

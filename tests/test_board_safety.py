@@ -90,6 +90,7 @@ def hostile(board: Board, rehearsal: Rehearsal) -> Board:
                 ],
                 "weightsRationale": HOSTILE,
             },
+            "notice": {"text": HOSTILE, "language": HOSTILE[:100]},
             "metadata": {HOSTILE[:100]: HOSTILE},
         },
     )
@@ -113,12 +114,15 @@ def hostile(board: Board, rehearsal: Rehearsal) -> Board:
         }
         for number in range(3)
     ]
+    noted = {**EVE.fields, "message_id": said, "note": HOSTILE}
+    assert board.api.post("/correct_message", noted).status == 200
     flag = {"type": "injection_suspected", "message_id": said, "start": 50, "end": len(HOSTILE)}
     refused = {"criterion": "c0", "message_id": said, "quote": HOSTILE, "reason": "not_found"}
     record = {
         "transcript_sha256": "0" * 64,
         "rubric": {"version": 1, "sha256": "0" * 64, "body": rubric},
         "scorer": {"models": ["m"], "runs": 3, "prompt_version": 1, "prompt_sha256": "0" * 64},
+        "corrections": [{"message_id": said, "note": HOSTILE, "created_at": "2026-01-01"}],
         "runs": [],
     }
     with board.database.transaction(KEY_OF_EVE) as session:
@@ -127,7 +131,12 @@ def hostile(board: Board, rehearsal: Rehearsal) -> Board:
         scorecards.finish(
             "a" * 32,
             Counting("needs_review", 4.0, 0.5, {"c0": 4}),
-            {"criteria": criteria, "flags": [flag], "rejected_evidence": [refused]},
+            {
+                "criteria": criteria,
+                "flags": [flag],
+                "note_flags": [flag],
+                "rejected_evidence": [refused],
+            },
             record,
         )
     review = {"id": "a" * 32, "criterion": "c0", "score": 2, "reason": HOSTILE, "reviewer": HOSTILE}
@@ -136,6 +145,10 @@ def hostile(board: Board, rehearsal: Rehearsal) -> Board:
     assert board.api.post("/decide", {**EVE.fields, **decision}).status == 200
     zoe = {**EVE.fields, "name": f"Zoe{HOSTILE}", "metadata": {HOSTILE[:100]: HOSTILE}}
     assert board.api.post("/invitations", zoe).status == 200
+    for name in (EVE.name, zoe["name"], f"Max{HOSTILE}"):
+        who = {**EVE.fields, "name": name}
+        assert board.api.post("/consent", {**who, "version": 1}).status == 200
+        assert board.api.post("/another_way", who).status == 200
     return board
 
 
@@ -149,7 +162,7 @@ def test_what_others_have_written_is_shown_as_text_on_every_page(hostile: Board)
     number = interview.rpartition("/")[2]
     for path in (
         *("/board", JOB, f"{JOB}?sort=name", f"{JOB}/edit", f"{JOB}/invite", f"{JOB}/overview"),
-        *(f"{JOB}/trail", interview, invitation),
+        *(f"{JOB}/trail", interview, invitation, find(hostile, "/other_ways/")),
     ):
         page = hostile.get(path)
         assert page.status == 200
@@ -158,9 +171,9 @@ def test_what_others_have_written_is_shown_as_text_on_every_page(hostile: Board)
     page = hostile.get(f"{JOB}/compare?i={number}&i={number}")
     hold_to_be_harmless(page)
     page = hostile.get(interview)
-    assert page.html.count("<mark") == 3
+    assert page.html.count("<mark") == 4  # one of them in the note
     fields = hostile.get(f"{JOB}/edit").form(having="title").fields
-    for name in ("title", "objective", "q0_text", "c0_title", "c1_definition", "c2_5", "rationale"):
+    for name in ("title", "objective", "q0_text", "c0_title", "c1_definition", "c2_5", "notice"):
         assert HOSTILE[:200] in fields[name]
 
 

@@ -58,6 +58,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "LIMIT_STARTS": ("2 per hour", "2 per hour"),
     "LIMIT_TOKENS": ("3/day;1/hour", "3/day;1/hour"),
     "LIMIT_SCORES": ("6/minute", "6/minute"),
+    "LIMIT_RECORDS": ("9/minute", "9/minute"),
     "LIMIT_WRONG_KEYS": ("4/minute", "4/minute"),
     "LIMIT_WRONG_INVITATIONS": ("6/minute", "6/minute"),
     "LIMIT_BAD_REQUESTS": ("5/minute", "5/minute"),

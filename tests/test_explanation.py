@@ -13,7 +13,7 @@ from boards import AUTHORIZED, WITH_KEYS, Board
 from config import Config
 from db import Messages, open_database
 from openai_api.rehearsal import Behaviour, Rehearsal
-from pages.languages import LANGUAGES
+from positions.languages import LANGUAGES
 from scored import CLOSING, RUBRIC, hold, put_position, scored
 from web.service import service
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from itsdangerous import URLSafeSerializer
@@ -72,6 +73,10 @@ ROUTES = {
     "POST /decide": RECRUITERS,
     "GET /audit/{access_key}": RECRUITERS,
     "GET /explain/{access_key}/{name}/{email}": INTERVIEW,
+    "GET /notice/{access_key}": INTERVIEW,
+    "POST /consent": INTERVIEW,
+    "POST /another_way": INTERVIEW,
+    "POST /correct_message": INTERVIEW,
     "GET /": PUBLIC,
     "POST /try": PUBLIC,
     "GET /board/sign_in": PUBLIC,
@@ -94,6 +99,7 @@ ROUTES = {
     "GET /board/invitations/{number}": BOARD,
     "POST /board/invitations/{number}/renew": BOARD,
     "POST /board/invitations/{number}/withdraw": BOARD,
+    "GET /board/other_ways/{number}": BOARD,
     "GET /board/interviews/{number}": BOARD,
     "POST /board/interviews/{number}/score": BOARD,
     "POST /board/interviews/{number}/review": BOARD,
@@ -208,6 +214,9 @@ ANSWERS = {
     "POST /score_interview": 404,
     "GET /get_scorecard/{access_key}/{name}/{email}": 404,
     "POST /review_scorecard": 404,
+    "GET /notice/{access_key}": 404,
+    "POST /consent": 404,
+    "POST /correct_message": 404,  # it has no message with this id
     "GET /": 404,  # as programs do not ask for HTML
     "POST /try": 404,  # as this is no rehearsal
     "POST /board/sign_in": 400,  # without the token of the form
@@ -223,8 +232,12 @@ def expected(route: str, kind: str) -> int:
     if kind in TOKENS:
         if route == "POST /start_interview":
             return 403  # as there is a prompt
-        return 200 if ROUTES[route] == INTERVIEW else 403
+        return ANSWERS.get(route, 200) if ROUTES[route] == INTERVIEW else 403
     return 403 if kind == OTHERS_TOKEN else 401
+
+
+def query_of(applicant: Applicant) -> str:
+    return urlencode({"name": applicant.name, "email": applicant.email})
 
 
 def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
@@ -234,6 +247,8 @@ def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
         "/start_interview": {**ANA.fields, "prompt": PROMPT},
         "/reply": {**ANA.fields, "message": "And so on"},
         "/positions/{access_key}": {"title": "Nurse", "prompt": PROMPT},
+        "/consent": {**ANA.fields, "version": 1},
+        "/correct_message": {**ANA.fields, "message_id": 10**9, "note": "It was another year."},
         "/review_scorecard": {
             **ANA.fields,
             "id": "0" * 32,
@@ -261,6 +276,8 @@ def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
     }
     for end, value in ends.items():
         path = path.replace(end, value)
+    if path.startswith("/notice/"):
+        path += f"?{query_of(ANA)}"
     response: TestResponse = api.raw(method, path, json=body, headers=headers)
     return response
 
@@ -346,13 +363,17 @@ def test_a_token_does_not_open_another_interview_however_it_is_named(
         ANA.named("' OR 1=1 --"),
     ):
         if method == "POST":
-            body = {**other.fields, "message": "Hi", "interview": ANA.fields, "Name": ANA.name}
+            texts = {"message": "Hi", "version": 1, "message_id": 3, "note": "Hi"}
+            body = {**other.fields, **texts, "interview": ANA.fields, "Name": ANA.name}
             answer = call(keyed, method, path, body, headers)
+        elif path.startswith("/notice/"):
+            url = f"/notice/{quote(other.access_key, safe='')}?{query_of(other)}"
+            answer = call(keyed, method, f"{url}&{query_of(ANA)}&access_key=job-1", None, headers)
         else:
             url = path.replace("{access_key}/{name}/{email}", other.path)
             answer = call(keyed, method, f"{url}?name={ANA.name}&access_key=job-1", None, headers)
-        is_no_name = path == "/start_interview" and "/" in other.access_key
-        assert answer.status == (400 if is_no_name else 403)
+        refusals = {"/start_interview": 400, "/notice/{access_key}": 404}  # of what is no name
+        assert answer.status == (refusals.get(path, 403) if "/" in other.access_key else 403)
         assert set(answer.body) == {"error"}
     assert said(keyed, MEI) == [HER_PROMPT, SCRIPT[0], HER_WORDS, SCRIPT[1]]
 

@@ -141,6 +141,7 @@ def test_positions_and_scorecards_move_with_their_interviews(
     imported = import_file(database_path, target)
     assert stored(imported) == [
         "2 of 2 versions of rubrics",
+        "2 of 2 versions of notices",
         "2 of 2 positions",
         "2 of 2 reviews",
         "2 of 2 scorecards",
@@ -159,6 +160,7 @@ def test_positions_and_scorecards_move_with_their_interviews(
     assert third["rubric_version"] == 3
     assert stored(import_file(database_path, target)) == [
         "0 of 2 versions of rubrics",
+        "0 of 2 versions of notices",
         "0 of 2 positions",
         "0 of 2 reviews",
         "0 of 2 scorecards",
@@ -189,6 +191,7 @@ def test_a_pending_scorecard_is_made_from_where_a_killed_process_left_it(
         "1 of 1 jobs",
         f"{runs} of {runs} runs of pending scorecards",
         "1 of 1 versions of rubrics",
+        "1 of 1 versions of notices",
         "1 of 1 positions",
         "1 of 1 scorecards",
     ]
@@ -229,6 +232,7 @@ def test_what_has_changed_in_the_file_since_is_brought_up_to_date(
     made(config, api, NOOR)
     assert stored(import_file(database_path, target)) == [
         "1 of 2 versions of rubrics",
+        "0 of 2 versions of notices",
         "1 of 2 positions",
         "1 of 1 reviews",
         "3 of 3 scorecards",
@@ -299,7 +303,8 @@ def test_scorecards_whose_messages_get_other_ids_are_refused_or_left_out(
     assert skipped == [f"Skipped the scorecards of {name}" for name in names]
     assert done.stdout == (
         "3 interviews imported, 0 were there already; 18 messages in all.\n"
-        "Besides: 1 of 1 versions of rubrics, 1 of 1 positions, 1 of 1 scorecards.\n"
+        "Besides: 1 of 1 versions of rubrics, 1 of 1 versions of notices, 1 of 1 positions,"
+        " 1 of 1 scorecards.\n"
     )
     assert there.said() == api.said()
     assert there.get(f"/get_scorecard/{ANA.path}").status == 404
@@ -329,6 +334,7 @@ def test_a_scorecard_of_words_that_change_is_left_out_too(
     assert "the scorecards of 1 interviews" in refusal(database_path, target)[0]
     assert stored(import_file(database_path, target, skip=True)) == [
         "1 of 1 versions of rubrics",
+        "1 of 1 versions of notices",
         "1 of 1 positions",
     ]
     assert on_target().said()[2] == f"{SAID[0]}\ufffd"

@@ -47,6 +47,9 @@ BODIES: dict[str, Any] = {
         "reason": "She says so.",
         "reviewer": "B. Okafor",
     },
+    "/consent": {**ANA.fields, "version": 1},
+    "/another_way": ANA.fields,
+    "/correct_message": {**ANA.fields, "message_id": 3, "note": "I meant another year."},
     "/decide": {
         **ANA.fields,
         "decision": "selected",
@@ -64,7 +67,14 @@ RUBRIC = {
         }
     ]
 }
-NEED_A_POSITION = ("GET /positions/{access_key}", "POST /draft_rubric", "POST /invitations")
+NEED_A_POSITION = (
+    "GET /positions/{access_key}",
+    "POST /draft_rubric",
+    "POST /invitations",
+    "GET /notice/{access_key}",
+    "POST /consent",
+    "POST /another_way",
+)
 NEED_A_SCORECARD = (
     "/score_interview",
     "/get_scorecard/{access_key}/{name}/{email}",
@@ -134,6 +144,8 @@ class Service:
     def _as_it_should_be(self, method: str, path: str) -> TestResponse:
         if path in NEED_AN_INTERVIEW:
             self._started()
+        if path == "/correct_message":
+            self._finished_by_a_reply()
         if f"{method} {path}" in NEED_A_POSITION:
             self._put()
         if path == "/draft_rubric":
@@ -150,6 +162,11 @@ class Service:
                 return self._send(method, path, body={**BODIES[path], "id": scorecard})
             return self._send(method, path, **{"{name}": ANA.name, "{email}": ANA.email})
         return self._send(method, path)
+
+    def _finished_by_a_reply(self) -> None:
+        self._started()
+        self.config = replace(self.config, closing_phrase="piece of work")  # of the second answer
+        assert self._send("POST", "/reply").status_code == 200
 
     def _pending(self, method: str, path: str) -> TestResponse:
         self.config = replace(self.config, closing_phrase="Hello")  # as the script begins
@@ -213,6 +230,13 @@ class Service:
         if path == "/score_interview":
             self._put(rubric=RUBRIC)
             self._started()
+            return self._send(method, path)
+        if path == "/correct_message":  # the message is the interviewer's
+            self._started()
+            return self._send(method, path, body={**BODIES[path], "message_id": 2})
+        if path == "/consent":
+            self._put()
+            self._put(notice={"text": "Another one.", "language": "en"})
             return self._send(method, path)
         if path == "/review_scorecard":
             pending = self._pending("POST", "/score_interview").get_json()["scorecard_id"]
@@ -342,6 +366,8 @@ BODY_SCHEMAS = (
     *(
         "PositionName",
         "DecisionRequest",
+        "ConsentRequest",
+        "CorrectionRequest",
         "PositionBody",
         "InvitationRequest",
         "Secret",

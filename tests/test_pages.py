@@ -10,8 +10,8 @@ from babel.messages.pofile import read_po
 
 from api import Api
 from config import APP_FOLDER
-from pages.languages import LANGUAGES, NAMES_OF_LANGUAGES
 from pages.page import CONTENT_SECURITY_POLICY, STATIC_FOLDER
+from positions.languages import LANGUAGES, NAMES_OF_LANGUAGES
 
 MakeApi = Callable[..., Api]
 TEMPLATES = APP_FOLDER / "pages" / "templates"

@@ -791,5 +791,11 @@ print(sorted(name for name in sys.modules if name.startswith("positions.")))
         text=True,
     )
     assert done.stdout.splitlines()[-1] == str(
-        ["positions.endpoints", "positions.errors", "positions.queries"]
+        [
+            "positions.endpoints",
+            "positions.errors",
+            "positions.languages",
+            "positions.notices",
+            "positions.queries",
+        ]
     )

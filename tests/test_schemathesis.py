@@ -19,6 +19,7 @@ from access.errors import TokensOff
 from errors import ApiError
 from interviews.errors import (
     AlreadyStarted,
+    ConsentMissing,
     Finished,
     KeyReused,
     NoPrompt,
@@ -34,7 +35,16 @@ from invitations.errors import (
     UnknownInvitation,
 )
 from positions.errors import NoPosition
-from records.errors import NotInterviewed, UnknownApplicant
+from records.errors import (
+    NobodyToAsk,
+    NoMessage,
+    NoticeReplaced,
+    NotOver,
+    NotTheApplicants,
+    UnknownApplicant,
+    UnknownNotice,
+)
+from records.errors import NoInterview as NoInterviewOfRecords
 from scorecards.errors import (
     NoCriterion,
     NoInterview,
@@ -55,7 +65,7 @@ MAX_EXAMPLES = "200"
 
 # Why a request that is as described may be refused all the same.
 REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
-    "/start_interview": (AlreadyStarted, KeyReused, NoPrompt, PositionClosed),
+    "/start_interview": (*(AlreadyStarted, ConsentMissing, KeyReused, NoPrompt, PositionClosed),),
     "/reply": (NotStarted, Finished, KeyReused),
     "/applicant_token": (TokensOff,),
     "/revoke_applicant_token": (TokensOff,),
@@ -66,7 +76,11 @@ REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
     "/get_scorecard/{access_key}/{name}/{email}": (NoScorecard,),
     "/review_scorecard": (NoScorecard, NoCriterion, NotReviewable),
     "/decide": (UnknownApplicant,),
-    "/explain/{access_key}/{name}/{email}": (NotInterviewed,),
+    "/explain/{access_key}/{name}/{email}": (NoInterviewOfRecords,),
+    "/notice/{access_key}": (NoPosition, UnknownNotice),
+    "/consent": (NoPosition, NoticeReplaced, UnknownNotice),
+    "/another_way": (NobodyToAsk,),
+    "/correct_message": (NoInterviewOfRecords, NoMessage, NotOver, NotTheApplicants),
     "/invitations": (NoPosition,),
     "/revoke_invitation": (NotInvited,),
     "/open_invitation": (

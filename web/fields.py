@@ -30,6 +30,12 @@ MAX_REASON_CHARS = 2000
 MAX_REVIEWER_CHARS = 320
 MAX_REVIEW_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS + 100
 
+# Characters of a note to a message.
+MAX_NOTE_CHARS = 2000
+
+# The digits of a notice's version at most.
+MAX_VERSION_DIGITS = 9
+
 # Characters of a decision's fields together.
 MAX_DECISION_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS + 20
 
@@ -155,6 +161,21 @@ def interview_of_path(access_key: str, name: str, email: str) -> tuple[Interview
     return (interview,)
 
 
+def notice_of_query(access_key: str) -> tuple[InterviewKey, int | None]:
+    """Return who asks for the position's notice, and the version that is asked for, if any.
+
+    An applicant is named by `name` and `email`, both of which a key's holder may leave out: then
+    they are empty, as no interview has them.
+    """
+    version = request.args.get("version")
+    is_number = version is None or (version.isascii() and version.isdigit())
+    if not is_number or (version and not 0 < len(version) <= MAX_VERSION_DIGITS):
+        raise BadField("version must be a whole number.")
+    name, email = request.args.get("name", ""), request.args.get("email", "")
+    (applicant,) = interview_of_path(access_key, name, email)
+    return applicant, None if version is None else int(version)
+
+
 def access_key_of_path(access_key: str) -> str:
     """Return the access key that a path names."""
     return _part_of_key("access_key", storable("access_key", access_key))
@@ -217,6 +238,9 @@ def body_limits(config: Config) -> dict[bytes, int]:
         b"/score_interview": _max_bytes(config, 0),
         b"/review_scorecard": _max_bytes(config, MAX_REVIEW_CHARS),
         b"/decide": _max_bytes(config, MAX_DECISION_CHARS),
+        b"/consent": _max_bytes(config, 0),
+        b"/another_way": _max_bytes(config, 0),
+        b"/correct_message": _max_bytes(config, MAX_NOTE_CHARS),
         b"/invitations": _max_bytes(config, _METADATA_CHARS),
         b"/revoke_invitation": _max_bytes(config, 0),
         b"/open_invitation": bytes_for(MAX_SECRET_CHARS),

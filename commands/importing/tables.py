@@ -157,6 +157,16 @@ TABLES = (
         clash="positions (access key) are in the database with other versions of their rubric",
         whose=OF_POSITION,
     ),
+    # No version of a notice ever changes, and consents name them by their numbers.
+    history(
+        "notices",
+        "versions of notices",
+        owner="position",
+        order="version",
+        same="version, language, text",
+        clash="positions (access key) are in the database with other versions of their notice",
+        whose=OF_POSITION,
+    ),
     # Those with the same time of creation are one position, which came with an earlier import.
     replaceable(
         "positions",
@@ -164,11 +174,15 @@ TABLES = (
         key="position",
         order="id",
         differs=(
-            "incoming.created_at <> present.created_at AND (incoming.title, incoming.prompt,"
+            "incoming.created_at <> present.created_at AND ((incoming.title, incoming.prompt,"
             " incoming.is_open, incoming.time_limit, incoming.is_scored_automatically,"
-            " incoming.rubric_version, incoming.body) IS DISTINCT FROM (present.title,"
+            " incoming.rubric_version, incoming.body, incoming.is_consent_required,"
+            " incoming.correction_hours) IS DISTINCT FROM (present.title,"
             " present.prompt, present.is_open, present.time_limit,"
-            " present.is_scored_automatically, present.rubric_version, present.body)"
+            " present.is_scored_automatically, present.rubric_version, present.body,"
+            " present.is_consent_required, present.correction_hours)"
+            # Where nobody has read the default notice yet, none is stored.
+            " OR incoming.notice_version <> present.notice_version)"
         ),
         is_newer=(
             "incoming.created_at = present.created_at AND incoming.updated_at > present.updated_at"
@@ -230,12 +244,47 @@ TABLES = (
     ),
     # The last ones, as whatever adds an event has written something else before.
     *AUDIT_TABLES,
+    history(
+        "consents",
+        "consents",
+        owner="interview",
+        order="number",
+        same="version, accepted_at",
+        clash="applicants (access key / name / e-mail) are in the database with other consents",
+        whose="SELECT access_key, name, email FROM consents WHERE interview = ?",
+    ),
+    history(
+        "other_ways",
+        "requests for another way",
+        owner="interview",
+        order="number",
+        same="asked_at",
+        clash=(
+            "applicants (access key / name / e-mail) are in the database with another request for"
+            " another way"
+        ),
+        whose="SELECT access_key, name, email FROM other_ways WHERE interview = ?",
+    ),
+    history(
+        "corrections",
+        "notes to messages",
+        owner="interview",
+        order="number",
+        same="message_id, note, created_at",
+        clash="applicants (access key / name / e-mail) are in the database with other notes",
+        whose="SELECT access_key, name, email FROM corrections WHERE interview = ?",
+    ),
 )
 
 # A job that a process was working on is due at once, as if that process had put it back.
 PUT_BACK = """
     UPDATE incoming_jobs SET lease = NULL, attempts = attempts - 1,
     due_at = EXTRACT(EPOCH FROM clock_timestamp()) WHERE lease IS NOT NULL
+"""
+
+# A note goes with its message, whichever id that has now.
+RENUMBER = """
+    UPDATE incoming_corrections SET message_id = new_id FROM incoming WHERE old_id = message_id
 """
 
 # Interviews whose messages are not all what they were: no scorecard of the file fits them.
@@ -290,6 +339,11 @@ def remove_unfit(cursor: Cursor[Any]) -> list[tuple[str, str, str]]:
     cursor.execute(REMOVE_UNFIT)
     cursor.execute(UNFIT_INTERVIEWS)
     return cursor.fetchall()
+
+
+def renumber_notes(cursor: Cursor[Any]) -> None:
+    """Let notes name their messages by the ids that those have now."""
+    cursor.execute(RENUMBER)
 
 
 def store_tables(source: sqlite3.Connection, cursor: Cursor[Any]) -> tuple[Stored, ...]:

@@ -211,8 +211,9 @@ export class Conversation {
 
   /** Show that the interview is over: on top, or, to who has just read its last words, below them. */
   #close() {
-    $("composer").hidden = true;
+    $("composer").hidden = $("elsewhere").hidden = true;
     this.#showLate();
+    this.#offerNotes();
     if (!this.#isUnderWay) {
       $("interview-title").hidden = true;
       show("after", "interview");
@@ -223,6 +224,12 @@ export class Conversation {
     $("after").hidden = false;
     this.#messages.follow();
     $("messages").lastElementChild?.focus({ preventScroll: true });
+  }
+
+  /** Offer to add notes to what was said. */
+  async #offerNotes() {
+    const { Notes } = await import("./notes.js");
+    new Notes(this.#room, this.#messages).offer();
   }
 
   /** Show what was written and is not part of the interview, as it had ended meanwhile. */

@@ -1,6 +1,8 @@
 // The conversation on the page: what was said, what is on its way, and what is being said just now.
 // Whatever somebody has written is put in as text, never as HTML.
 
+import { moment } from "./room.js";
+
 const list = document.getElementById("messages");
 const spoken = document.getElementById("spoken");
 
@@ -42,7 +44,25 @@ export class Messages {
       item.dataset.id = id;
       write(item, content);
     });
+    this.#note();
     while (list.children.length > this.stored.length) list.lastElementChild.remove();
+  }
+
+  /** Show the notes that the stored messages have by now. */
+  note(stored) {
+    this.stored = stored.filter((message) => message.content);
+    this.#note();
+  }
+
+  #note() {
+    this.stored.forEach(({ correction }, place) => {
+      const item = list.children[place];
+      let note = item.querySelector(".note");
+      if (!correction) return note?.remove();
+      if (!note) item.querySelector(".words").after((note = made("note")));
+      note.querySelector("time").textContent = moment(correction.created_at);
+      write(note, correction.note);
+    });
   }
 
   /** Show a message that is on its way, unless it is empty, and that its answer is awaited. */
@@ -66,7 +86,7 @@ export class Messages {
       this.#answer?.replaceWith(item);
       this.#answer = item;
     }
-    const shown = this.#answer.lastElementChild.textContent;
+    const shown = this.#answer.querySelector(".words").textContent;
     // After a broken connection the answer comes again from its first word.
     if (!shown.startsWith(text)) write(this.#answer, text);
   }
@@ -97,9 +117,11 @@ export class Messages {
     const names = Object.fromEntries(
       ["interviewer", "applicant"].map((kind) => [kind, made(kind).firstElementChild.textContent]),
     );
-    const parts = this.stored.map(({ role, content, timestamp }) => {
+    const parts = this.stored.map(({ role, content, timestamp, correction }, place) => {
       const name = role === "user" ? names.applicant : names.interviewer;
-      return `${name} (${timestamp} UTC)\n${content}`;
+      const note = correction && list.children[place].querySelector(".note h4").textContent;
+      const noted = note ? `\n\n${note}\n${correction.note}` : "";
+      return `${name} (${timestamp} UTC)\n${content}${noted}`;
     });
     return [title, ...parts].join("\n\n") + "\n";
   }
@@ -132,7 +154,7 @@ function made(kind) {
 }
 
 function write(item, text) {
-  const place = item.lastElementChild;
+  const place = item.querySelector(".words");
   if (place.textContent !== text) place.textContent = text;
 }
 

@@ -79,6 +79,28 @@ export class Room {
     return answer.text();
   }
 
+  /** Return the position's notice, and what this applicant has accepted and asked for. */
+  async notice() {
+    const { accessKey, ...applicant } = this.fields;
+    const query = new URLSearchParams(applicant);
+    return (await this.call("GET", `notice/${encodeURIComponent(accessKey)}?${query}`)).json();
+  }
+
+  /** Accept a version of the notice. */
+  accept(version) {
+    return this.call("POST", "consent", { ...this.fields, version });
+  }
+
+  /** Ask for another way than the interview. */
+  askAnotherWay() {
+    return this.call("POST", "another_way", this.fields);
+  }
+
+  /** Put a note to a message of the applicant's. */
+  correct(message_id, note) {
+    return this.call("POST", "correct_message", { ...this.fields, message_id, note });
+  }
+
   /** Make a request with the token; a token that has ended is replaced by means of the secret. */
   async call(method, path, body, options) {
     try {
@@ -168,15 +190,18 @@ export function refuse(error) {
   show(document.getElementById(reason)?.classList.contains("state") ? reason : "unknown");
 }
 
-function fillIn({ title, name, expires_at, expectedMinutes, timeLimit }) {
+/** Return a time as people write it. */
+export function moment(time) {
+  const style = { dateStyle: "long", timeStyle: "short" };
+  return new Date(time).toLocaleString(document.documentElement.lang, style);
+}
+
+function fillIn({ title, name, email, expires_at, expectedMinutes, timeLimit }) {
   fill("title", title);
   fill("name", name);
+  fill("email", email);
   fill("minutes", expectedMinutes ?? "");
-  const date = new Date(expires_at).toLocaleString(document.documentElement.lang, {
-    dateStyle: "long",
-    timeStyle: "short",
-  });
-  fill("expires", date);
+  fill("expires", moment(expires_at));
   for (const part of document.querySelectorAll("[data-if]")) {
     part.hidden = !{
       minutes: expectedMinutes !== null,
@@ -186,11 +211,16 @@ function fillIn({ title, name, expires_at, expectedMinutes, timeLimit }) {
   }
 }
 
+/** Return the code of the language that a position calls so, if the page knows it. */
+export function languageOf(name) {
+  const names = JSON.parse(body.dataset.languages);
+  const words = (name ?? "").toLowerCase().match(/\p{L}+/gu) ?? [];
+  return words.map((word) => names[word]).find(Boolean);
+}
+
 /** Load the page in the position's language, unless the applicant has chosen one; true if so. */
 function changesLanguage(language) {
-  const names = JSON.parse(body.dataset.languages);
-  const words = (language ?? "").toLowerCase().match(/\p{L}+/gu) ?? [];
-  const wanted = words.map((word) => names[word]).find(Boolean);
+  const wanted = languageOf(language);
   if (!wanted || wanted === document.documentElement.lang) return false;
   if (new URLSearchParams(location.search).has("language")) return false;
   location.replace(`?language=${wanted}${location.hash}`);
@@ -203,6 +233,35 @@ function wasBegun(room) {
     return JSON.parse(localStorage.getItem(room.shelf))?.pending?.kind === "start";
   } catch {
     return false; // there is no storage
+  }
+}
+
+/** Return what shows that the service cannot be reached, and a state of the page again once it is. */
+export function whenReached(state) {
+  return (trouble) => {
+    const isShown = body.dataset.state === "trouble";
+    if (trouble && !isShown) show("trouble");
+    if (!trouble && isShown && state) show(state);
+  };
+}
+
+/** Let the buttons for it lead to another way, and back to where the page was. */
+function offerAnotherWay(room) {
+  for (const button of document.querySelectorAll("[data-another-way]")) {
+    button.addEventListener("click", async () => {
+      const { state } = body.dataset;
+      try {
+        const { anotherWay } = await import("./another_way.js");
+        await anotherWay(room);
+        if (body.dataset.state !== "ended") return show(state);
+        // The last words came meanwhile.
+        show("interview", "after");
+        body.dataset.state = "ended";
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        refuse(error);
+      }
+    });
   }
 }
 
@@ -223,20 +282,22 @@ async function main() {
   }
   show("opening");
   try {
-    const opened = await room.persistently(
-      () => room.open(),
-      (trouble) => trouble && body.dataset.state !== "trouble" && show("trouble"),
-    );
+    const opened = await room.persistently(() => room.open(), whenReached());
     if (changesLanguage(opened.language)) return;
     fillIn(opened);
+    const notice = await room.persistently(() => room.notice(), whenReached());
+    room.hasAsked = Boolean(notice.another_way_at);
+    offerAnotherWay(room);
+    if (room.hasAsked && opened.status !== "finished") {
+      await (await import("./another_way.js")).anotherWay(room);
+    }
     if (opened.status === "uninitiated" && !wasBegun(room)) {
-      show("before");
-      await new Promise((begin) => {
-        document.getElementById("start").addEventListener("click", begin, { once: true });
-      });
+      await (await import("./before.js")).welcome(room, notice);
     }
     await converse(room);
   } catch (error) {
+    // The notice has changed since it was accepted: it is to be read, and accepted, again.
+    if (error.reason === "consent_missing") return location.reload();
     if (error instanceof Refused) return refuse(error);
     // A part of the page itself did not come.
     show("trouble");
