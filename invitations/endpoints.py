@@ -83,7 +83,6 @@ def open_invitation() -> Json:
         "questions": len(plan["questions"]) if plan else None,
         "timeLimit": position.time_limit,
         "expectedMinutes": expected_minutes(position),
-        "correctionHours": position.correction_hours,
         "expires_at": invitation.expires_at,
         "contact": service().config.contact,
     }

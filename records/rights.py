@@ -54,6 +54,7 @@ def get_notice(applicant: InterviewKey, version: int | None) -> Json:
     answer: Json = {"status": "success", **notice._asdict()}
     if applicant.name and applicant.email:
         answer["consentRequired"] = position.is_consent_required
+        answer["correctionHours"] = position.correction_hours
         answer |= _asked_and_accepted(applicant, notice.version)
     return answer
 

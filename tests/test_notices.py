@@ -158,7 +158,12 @@ def test_an_access_key_without_a_position_has_no_notice(api: Api) -> None:
 @pytest.mark.both_databases
 def test_an_applicant_who_is_named_learns_what_they_have_done(api: Api) -> None:
     put(api, consentRequired=True)
-    fresh = {"consentRequired": True, "accepted_at": None, "another_way_at": None}
+    fresh = {
+        "consentRequired": True,
+        "correctionHours": 48,
+        "accepted_at": None,
+        "another_way_at": None,
+    }
     assert notice(api, ANA).body == {**notice(api).body, **fresh}
     accepted = consent(api, 1).body["accepted_at"]
     asked = api.post("/another_way", ANA.fields).body["asked_at"]

@@ -64,6 +64,27 @@ def test_replies_are_limited_in_each_interview(counted: MakeApi, ana: Applicant)
         assert api.messages(applicant) == before
 
 
+def test_what_an_applicant_stores_beside_messages_is_limited_together(
+    counted: MakeApi, ana: Applicant
+) -> None:
+    api = counted(limit_records="3/minute")
+    mei = ana.named("Mei")
+    position = {"title": "Nurse", "prompt": PROMPT}
+    assert api.raw("PUT", f"/positions/{ana.access_key}", json=position).status_code == 200
+    note = {**ana.fields, "message_id": 3, "note": "x"}
+    assert api.post("/consent", {**ana.fields, "version": 1}).status == 200
+    assert api.post("/another_way", ana.fields).status == 200
+    assert api.post("/correct_message", note).status == 404  # nothing was said yet
+    for path, body in (
+        ("/consent", {**ana.fields, "version": 1}),
+        ("/another_way", ana.fields),
+        ("/correct_message", note),
+    ):
+        assert_limited(api.post(path, body), 3, "requests of this applicant")
+    assert api.post("/another_way", mei.fields).status == 200
+    assert api.start(ana).status == 200  # which has a limit of its own
+
+
 def test_starts_are_limited_under_each_access_key(counted: MakeApi, ana: Applicant) -> None:
     api = counted(limit_starts="2/minute")
     assert [api.start(ana.named(name)).status for name in "ab"] == [200, 200]

@@ -14,7 +14,7 @@ export class Notes {
     this.#room = room;
     this.#messages = messages;
     const ended = Date.parse(`${messages.stored.at(-1)?.timestamp.replace(" ", "T")}Z`);
-    this.#until = ended + room.invitation.correctionHours * HOUR;
+    this.#until = ended + room.correctionHours * HOUR;
   }
 
   /** Offer to add notes, if it is not too late. */

@@ -287,6 +287,7 @@ async function main() {
     fillIn(opened);
     const notice = await room.persistently(() => room.notice(), whenReached());
     room.hasAsked = Boolean(notice.another_way_at);
+    room.correctionHours = notice.correctionHours;
     offerAnotherWay(room);
     if (room.hasAsked && opened.status !== "finished") {
       await (await import("./another_way.js")).anotherWay(room);
