@@ -64,6 +64,12 @@ PAGES = (
     ("/interviews/<int:number>/decide", "POST", "board_interview", "decide"),
     ("/interviews/<int:number>/interview.json", "GET", "board_interview", "as_json"),
     ("/interviews/<int:number>/transcript.csv", "GET", "board_interview", "as_csv"),
+    ("/interviews/<int:number>/export.json", "GET", "board_export", "interview_json"),
+    ("/interviews/<int:number>/export.zip", "GET", "board_export", "interview_zip"),
+    ("/invitations/<int:number>/export.json", "GET", "board_export", "invited_json"),
+    ("/invitations/<int:number>/export.zip", "GET", "board_export", "invited_zip"),
+    ("/positions/<access_key>/export.ndjson", "GET", "board_export", "position_ndjson"),
+    ("/positions/<access_key>/export.zip", "GET", "board_export", "position_zip"),
     ("/version", "GET", "board_version", "version"),
 )
 

@@ -10,8 +10,8 @@ from records.exporting.page import as_html
 
 # People, and bytes of their JSON, of which the files of one part of an archive are made. The list of
 # files at an archive's end grows with the number of parts.
-PEOPLE_IN_PART = 100
-BYTES_IN_PART = 1_000_000
+PEOPLE_IN_PART = 50
+BYTES_IN_PART = 500_000
 
 README = """interviews-00001.ndjson and so on: everything that is kept, one JSON document a line.
 interviews-00001.html: the same people, to be read in a browser.
