@@ -90,8 +90,13 @@ def store_person(database: Database, applicant: Applicant, words: str = "Words")
         messages.set_aside(interview, said._replace(content=f"{words} set aside"))
         messages.remember_key(interview, "secret of the client", "f" * 64, said.id)
         add = Adding(session, named)
-        add("invitations", secret_sha256=digest, metadata=json.dumps({"id": words}),
-            created_at="2026-11-24T08:00:00Z", expires_at="2026-12-08T08:00:00Z")
+        add(
+            "invitations",
+            secret_sha256=digest,
+            metadata=json.dumps({"id": words}),
+            created_at="2026-11-24T08:00:00Z",
+            expires_at="2026-12-08T08:00:00Z",
+        )
         add("consents", version=2, accepted_at=AT)
         add("other_ways", asked_at=AT)
         add("corrections", message_id=said.id, note=f"{words} note", created_at=AT)
@@ -112,7 +117,7 @@ def store_person(database: Database, applicant: Applicant, words: str = "Words")
             reviewer=f"{words} decider", created_at=AT)  # fmt: skip
         add("legal_holds", reason=f"{words} hold", held_by=f"{words} holder", created_at=AT)
         insert(session, "erasures", receipt_id=f"receipt {digest}", interview=digest,
-               position=named["position"], erased_at=AT, counts=json.dumps({"messages": 7}))  # fmt: skip
+               position=named["position"], erased_at=AT, counts='{"messages": 7}')  # fmt: skip
         insert(session, "audit_events", position=named["position"], at=AT, actor="system",
                action="interview.started", subject=digest, detail="")  # fmt: skip
         insert(session, "token_revocations", interview=digest, revocations=2)

@@ -6,8 +6,7 @@ from db import Database, InterviewKey, position_digest
 
 AT = "2026-11-24 08:01:20.123456"
 
-# As large as that of five criteria, with the model's answers.
-RECORD = json.dumps({"runs": [{"answer": "The applicant says what was done. " * 12}] * 15})
+RECORD = json.dumps({"runs": [{"answer": "The applicant says what was done. " * 12}] * 3})
 RESULT = json.dumps({"criteria": [], "flags": [], "rejected_evidence": []})
 
 
@@ -16,7 +15,9 @@ def store_interviews(database: Database, access_key: str, count: int) -> None:
     for start in range(0, count, 500):
         with database.transaction() as session:
             for number in range(start, min(start + 500, count)):
-                interview = InterviewKey(access_key, f"Applicant {number}", f"a{number}@example.com")
+                interview = InterviewKey(
+                    access_key, f"Applicant {number}", f"a{number}@example.com"
+                )
                 values = {
                     **interview._asdict(),
                     "interview": interview.digest(),

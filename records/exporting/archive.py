@@ -8,8 +8,8 @@ from records.exporting import transcript
 from records.exporting.document import Json, as_bytes, as_text
 from records.exporting.page import as_html
 
-# People, and bytes of their JSON, of which the files of one part of an archive are made. The list of
-# files at an archive's end grows with the number of parts.
+# People, or bytes of their JSON, of which the files of one part of an archive are made. The list of
+# files at an archive's end, kept in memory, grows with the number of parts.
 PEOPLE_IN_PART = 50
 BYTES_IN_PART = 500_000
 
@@ -47,7 +47,7 @@ class Archive:
     def __init__(self) -> None:
         self._sink = _Sink()
         # Without `seek` and `tell`, as here, zipfile writes sizes behind the data.
-        self._file = ZipFile(self._sink, "w", ZIP_DEFLATED)  # type: ignore[arg-type]
+        self._file = ZipFile(self._sink, "w", ZIP_DEFLATED)  # type: ignore[call-overload]
         self._time = datetime.now(UTC).timetuple()[:6]
 
     def add(self, name: str, text: str) -> None:

@@ -69,9 +69,7 @@ def of_person(
         "erasures": part("erasures"),
         "jobs": part("jobs"),
         "idempotency_keys": part("idempotency_keys"),
-        "token_revocations": sum(
-            row["revocations"] for row in rows["token_revocations"][digest]
-        ),
+        "token_revocations": sum(row["revocations"] for row in rows["token_revocations"][digest]),
         "audit_events": part("audit_events"),
     }
 

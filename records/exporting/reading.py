@@ -7,7 +7,7 @@ and is still kept, is there once.
 
 from collections.abc import Iterator
 
-from db import Database, InterviewKey, position_digest, stored_now
+from db import Database, InterviewKey, stored_now
 from records.exporting.document import (
     Json,
     as_read,
