@@ -43,6 +43,7 @@ from records.audit_chain import AuditLinker
 from records.audit_endpoints import audit
 from records.endpoints import records
 from records.rights import rights
+from records.exporting.endpoints import exports
 from scorecards.endpoints import scorecards
 from scorecards.handler import ScorecardHandler
 from web.bodies import Json
@@ -105,6 +106,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(records)
     app.register_blueprint(audit)
     app.register_blueprint(rights)
+    app.register_blueprint(exports)
     app.register_blueprint(scorecards)
     app.register_blueprint(explanation)
     app.register_blueprint(health)

@@ -75,6 +75,12 @@ PAGES = (
         "board_interview",
         "back",
     ),
+    ("/interviews/<int:number>/export.json", "GET", "board_export", "interview_json"),
+    ("/interviews/<int:number>/export.zip", "GET", "board_export", "interview_zip"),
+    ("/invitations/<int:number>/export.json", "GET", "board_export", "invited_json"),
+    ("/invitations/<int:number>/export.zip", "GET", "board_export", "invited_zip"),
+    ("/positions/<access_key>/export.ndjson", "GET", "board_export", "position_ndjson"),
+    ("/positions/<access_key>/export.zip", "GET", "board_export", "position_zip"),
     ("/version", "GET", "board_version", "version"),
     ("/<path:unknown>", "GET", "board_positions", "not_found"),
 )

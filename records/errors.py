@@ -69,3 +69,9 @@ class TooManyNotes(Conflict):
     """A note beyond those that one interview may have."""
 
     sentence = "The interview has as many notes as it may have."
+
+
+class NothingKept(NotFound):
+    """An export of somebody, or of an access key, of whom there is nothing."""
+
+    sentence = "Nothing is kept of this."

@@ -53,6 +53,13 @@ class Database(Protocol):
     def reading(self) -> AbstractContextManager[Session]:
         """Give a session whose queries each read what is stored at that moment."""
 
+    def snapshot(self) -> AbstractContextManager[Session]:
+        """Give a session whose queries all read what is stored when the first of them is run.
+
+        It writes nothing. Nothing slow belongs inside: on SQLite the log of writes cannot be
+        shortened meanwhile.
+        """
+
     def transaction(self, interview: InterviewKey | None = None) -> AbstractContextManager[Session]:
         """Give a session in a transaction. Once the block ends, it is committed and on the disk.
 

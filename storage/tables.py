@@ -213,6 +213,7 @@ CONSENTS = """
     )
 """
 CONSENTS_INTERVIEW = "CREATE INDEX consents_interview ON consents (interview, number)"
+CONSENTS_POSITION = "CREATE INDEX consents_position ON consents (position, number)"
 
 # That an applicant has asked for a person in place of the interview.
 OTHER_WAYS = """
@@ -318,6 +319,7 @@ TABLES_OF_RECORDS = (
     NOTICES,
     CONSENTS,
     CONSENTS_INTERVIEW,
+    CONSENTS_POSITION,
     OTHER_WAYS,
     OTHER_WAYS_INTERVIEW,
     OTHER_WAYS_POSITION,

@@ -34,6 +34,9 @@ class Dying(Database):
     def reading(self) -> AbstractContextManager[Session]:
         return self._database.reading()
 
+    def snapshot(self) -> AbstractContextManager[Session]:
+        return self._database.snapshot()
+
     @contextmanager
     def transaction(self, interview: InterviewKey | None = None) -> Iterator[Session]:
         self._left -= 1

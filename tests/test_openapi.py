@@ -80,7 +80,13 @@ NEED_A_SCORECARD = (
     "/get_scorecard/{access_key}/{name}/{email}",
     "/review_scorecard",
 )
-NEED_AN_INTERVIEW = ("/reply", "/decide", "/get_messages/{access_key}/{name}/{email}")
+NEED_AN_INTERVIEW = (
+    "/reply",
+    "/decide",
+    "/get_messages/{access_key}/{name}/{email}",
+    "/export_interviews/{access_key}",
+)
+NEED_ANA = ("/export_interview/{access_key}/{name}/{email}",)
 
 
 class Service:
@@ -142,10 +148,12 @@ class Service:
         assert self._send("POST", "/start_interview").status_code == 200
 
     def _as_it_should_be(self, method: str, path: str) -> TestResponse:
-        if path in NEED_AN_INTERVIEW:
+        if path in (*NEED_AN_INTERVIEW, *NEED_ANA):
             self._started()
         if path == "/correct_message":
             self._finished_by_a_reply()
+        if path in NEED_ANA:
+            return self._send(method, path, **{"{name}": ANA.name, "{email}": ANA.email})
         if f"{method} {path}" in NEED_A_POSITION:
             self._put()
         if path == "/draft_rubric":

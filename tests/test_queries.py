@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,34 @@ def test_a_transaction_that_fails_stores_nothing(database: Database) -> None:
         messages = Messages(session)
         messages.add(KEY, "system", "Hello")
     assert contents(database) == ["Hello"]
+
+
+def test_a_snapshot_stays_as_it_was_when_it_was_first_read(config: Config) -> None:
+    with opened(config) as database, opened(config) as other:
+        for words in ("One", "Two"):
+            with other.transaction(KEY) as session:
+                Messages(session).add(KEY, "user", words)
+        with database.snapshot() as session:
+            first = Messages(session).of(KEY)
+            for process in (other, database):
+                with process.transaction(KEY) as writing:
+                    Messages(writing).add(KEY, "user", "Later")
+            assert Messages(session).of(KEY) == first
+            assert Messages(session).newest(KEY) == first[-1]
+        assert contents(database) == ["One", "Two", "Later", "Later"]
+
+
+def test_a_snapshot_that_fails_leaves_its_connection_as_good_as_before(config: Config) -> None:
+    config = replace(config, database_pool_size=1)
+    with opened(config) as database:
+        for _ in range(10):
+            with pytest.raises(RuntimeError), database.snapshot() as session:
+                Messages(session).of(KEY)
+                raise RuntimeError
+        with database.transaction(KEY) as session:
+            Messages(session).add(KEY, "user", "Hello")
+        with database.snapshot() as session:
+            assert Messages(session).newest(KEY) is not None
 
 
 def test_a_message_is_read_as_it_was_stored(config: Config) -> None:

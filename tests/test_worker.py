@@ -327,6 +327,10 @@ class Watched(Database):
         self.reads += 1
         return self._database.reading()
 
+    def snapshot(self) -> AbstractContextManager[Session]:
+        self.reads += 1
+        return self._database.snapshot()
+
     def transaction(self, interview: InterviewKey | None = None) -> AbstractContextManager[Session]:
         self.transactions += 1
         return self._database.transaction(interview)

@@ -181,6 +181,21 @@ class PostgresDatabase(Database):
             yield ReadingSession(connection, self._limits)
 
     @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """Give a session whose queries all read what is stored when the first of them is run."""
+        with translated_errors(), self._connection() as connection:
+            try:
+                with connection.pipeline() as pipeline:
+                    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    connection.execute(LIMITS, self._limits)
+                    yield TransactionSession(connection, pipeline)
+                    connection.execute("COMMIT")
+            except BaseException:
+                with suppress(psycopg.Error):  # then it is closed, which ends it as well
+                    connection.rollback()
+                raise
+
+    @contextmanager
     def transaction(self, interview: InterviewKey | None = None) -> Iterator[Session]:
         """Give a session in a transaction, which waits for others of the same interview.
 

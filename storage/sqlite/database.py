@@ -65,12 +65,28 @@ class SqliteDatabase(Database):
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session whose queries each read what is stored at that moment."""
+        with self._reader() as connection:
+            yield SqliteSession(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """Give a session whose queries all read what is stored when the first of them is run."""
+        with self._reader() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield SqliteSession(connection)
+            finally:
+                if connection.in_transaction:  # an error may have ended it
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _reader(self) -> Iterator[Connection]:
         deadline = self._deadline()
         if not self._reading_places.acquire(timeout=self._lock_timeout):
             raise DatabaseUnavailable("it is busy")
         try:
             with translated_errors(), self._connections.one(deadline) as connection:
-                yield SqliteSession(connection)
+                yield connection
         finally:
             self._reading_places.release()
 
