@@ -38,6 +38,10 @@ def store_position(database: Database, access_key: str, words: str = "") -> None
             time_limit=None,
             is_scored_automatically=False,
             rubric_version=2,
+            notice_version=3,
+            has_own_notice=True,
+            is_consent_required=False,
+            correction_hours=48,
             plan={"objective": f"{words} objective"},
             metadata={"job": words},
         )
@@ -51,7 +55,6 @@ def store_position(database: Database, access_key: str, words: str = "") -> None
                 text=f"{words} notice {number}",
                 created_at=AT,
             )
-        session.execute("UPDATE positions SET notice_version = 3", {})
 
 
 def store_person(database: Database, applicant: Applicant, words: str = "Words") -> str:
