@@ -72,5 +72,19 @@ class Database(Protocol):
 
         """
 
+    def wipe(self, patience: float) -> None:
+        """Return once the database's files hold nothing of what was deleted before.
+
+        Where a server looks after the files, it returns at once.
+
+        Args:
+            patience: Seconds until it is given up.
+
+        Raises:
+            DatabaseUnavailable: It was not done in time. Others may have been in the way, so that
+                it can be tried again.
+
+        """
+
     def close(self) -> None:
         """Close the connections that nobody uses at the moment."""

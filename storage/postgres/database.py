@@ -287,6 +287,9 @@ class PostgresDatabase(Database):
                 self._check = None
         check.result()
 
+    def wipe(self, patience: float) -> None:
+        """Do nothing: what becomes of deleted rows is PostgreSQL's own, see docs/records.md."""
+
     def close(self) -> None:
         """Close the connections."""
         with self._opening:

@@ -18,6 +18,7 @@ from storage.sqlite.files import create_private, warn_if_public
 from storage.sqlite.group_commit import GroupCommit
 from storage.sqlite.process_lock import ProcessLock
 from storage.sqlite.schema import SCHEMA_VERSION, MigrationError, migrate
+from storage.sqlite.wiping import Wiper
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class SqliteDatabase(Database):
         # poll, with pauses of up to a tenth of a second.
         self._threads = GroupCommit(self._begun)
         self._processes = ProcessLock(path.with_name(path.name + "-lock"))
+        self._wiper = Wiper(path)
         self._checks = Lock()
         self._check: Future[None] | None = None
 
@@ -109,10 +111,15 @@ class SqliteDatabase(Database):
         finally:
             self._check = None
 
+    def wipe(self, patience: float) -> None:
+        """Return once file, log and index hold nothing of what was deleted before."""
+        self._wiper.wipe(patience)
+
     def close(self) -> None:
         """Close the connections that nobody uses at the moment."""
         self._connections.close()
         self._processes.close()
+        self._wiper.close()
 
     def _deadline(self) -> float:
         """Return when to stop waiting: for the turn, a connection and all locks together."""
