@@ -39,6 +39,7 @@ from pages.room import room
 from pages.welcome import welcome
 from positions.endpoints import positions
 from records.endpoints import records
+from records.erasure_endpoints import erasures
 from scorecards.endpoints import scorecards
 from scorecards.handler import ScorecardHandler
 from web.bodies import Json
@@ -98,6 +99,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(invitations)
     app.register_blueprint(positions)
     app.register_blueprint(records)
+    app.register_blueprint(erasures)
     app.register_blueprint(scorecards)
     app.register_blueprint(health)
     app.register_blueprint(openapi)

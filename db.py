@@ -8,7 +8,10 @@ from config import Config, StartError
 from storage.audit_trail import AuditTrail as AuditTrail
 from storage.database import Database as Database
 from storage.database import Session as Session
+from storage.erasures import Erasures as Erasures
+from storage.erasures import Receipt as Receipt
 from storage.errors import DatabaseUnavailable as DatabaseUnavailable
+from storage.personal_data import PersonalData as PersonalData
 from storage.queries import Messages as Messages
 from storage.queries import PositionTerms as PositionTerms
 from storage.queries import TokenRevocations as TokenRevocations

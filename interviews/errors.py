@@ -27,6 +27,12 @@ class NotStarted(NotFound):
     sentence = "Cannot reply, no interview history found."
 
 
+class Erased(NotFound):
+    """A turn whose interview was erased while it was under way; nothing of it is stored."""
+
+    sentence = "The interview was erased."
+
+
 class Finished(Conflict):
     """A reply to an interview that the interviewer has closed."""
 

@@ -16,6 +16,10 @@ model thinks, and a killed process leaves an open message like any other.
 A streamed turn emits the answer's pieces as the model gives them. Its call runs in a thread of its
 own, so that the answer is stored even if the client has gone. Once a turn has ended well, what it
 emitted is what is stored.
+
+An interview may be erased while its turn is under way, and even be started again: nothing of the
+turn is stored then. A reply sees it by its message, whose id no other ever has; a start by the
+number of erasures.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +27,17 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from config import Config
-from db import Applicant, Database, InterviewKey, Message, Messages, PositionTerms, Session
-from interviews.errors import AlreadyStarted, Finished, NotStarted, TranscriptFull
+from db import (
+    Applicant,
+    Database,
+    Erasures,
+    InterviewKey,
+    Message,
+    Messages,
+    PositionTerms,
+    Session,
+)
+from interviews.errors import AlreadyStarted, Erased, Finished, NotStarted, TranscriptFull
 from interviews.history import (
     TranscriptMessage,
     answer_to,
@@ -86,6 +99,7 @@ class Interviews:
             AlreadyStarted: It is started, and not by a request with this key.
             KeyReused: The key came with another request before.
             PositionClosed: The access key's position takes no further applicants.
+            Erased: It was erased meanwhile.
             NoPrompt: There is no prompt, as the access key has no position.
             LLMError: The model did not answer; nothing is stored.
             Overloaded: Too many turns are under way in this process; nothing is stored.
@@ -104,8 +118,11 @@ class Interviews:
         # A start without a prompt is the same request whatever the position's prompt is by then. No
         # prompt is empty.
         request = fingerprint("start", prompt or "")
+        erasure: int | None = None
         while True:
             with self._database.reading() as session:
+                if erasure is None:
+                    erasure = Erasures(session).newest(interview)()
                 opening = _opening_by_key(Messages(session), interview, request, idempotency_key)
                 if opening is not None:
                     return opening
@@ -115,7 +132,7 @@ class Interviews:
                 (interview, request, idempotency_key),
                 partial(
                     self._ask_for_opening,
-                    *(interview, own_prompt, request, idempotency_key, turn.deadline),
+                    *(interview, own_prompt, request, idempotency_key, erasure, turn.deadline),
                 ),
                 emits=True,
                 # Without a key only one of several equal starts succeeds; the others must not
@@ -131,14 +148,23 @@ class Interviews:
         prompt: str,
         request: str,
         idempotency_key: str | None,
+        erasure: int,
         deadline: float,
         emit: Emit | None,
     ) -> str | None:
-        """Ask for the opening and store it with the prompt; None if another start was faster."""
+        """Ask for the opening and store it with the prompt; None if another start was faster.
+
+        Raises:
+            Erased: The interview was erased since its newest erasure was this one.
+
+        """
         opening = self._llm.answer([{"role": "system", "content": prompt}], deadline, emit)
         with self._database.transaction(interview) as session:
             messages = Messages(session)
+            newest_erasure = Erasures(session).newest(interview)
             stored = messages.of(interview)
+            if newest_erasure() != erasure:
+                raise Erased
             if is_started(stored):
                 return None
             # A failed start of an older file left places for these two: a prompt whose interview
@@ -166,6 +192,7 @@ class Interviews:
         Raises:
             NotStarted: There is no such interview.
             Finished: The interviewer has closed it.
+            Erased: It was erased meanwhile.
             TranscriptFull: The text does not fit into the transcript.
             KeyReused: The key came with another request before.
             LLMError: The model did not answer; the message is stored and open.
@@ -230,6 +257,8 @@ class Interviews:
             return answer
         with self._database.reading() as session:
             newer = taken._replace(history=Messages(session).of(interview), is_new=False)
+        if all(stored.id != message.id for stored in newer.history):
+            raise Erased
         return (yield from self._answer(turn, interview, newer))
 
     def _ask_for_answer(

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,9 +45,22 @@ class SqliteSession(Session):
         """Run a query."""
         return self._connection.execute(query, values)
 
+    def keep_out(self, table: str) -> None:
+        """Do nothing: one transaction writes at a time."""
+
+    def forget_samples(self, table: str, texts: Collection[str]) -> None:  # noqa: ARG002
+        """Remove the samples of the table's indexes that an operator's ANALYZE has left, if any."""
+        found = self._connection.execute(
+            "SELECT name FROM sqlite_schema WHERE name IN ('sqlite_stat3', 'sqlite_stat4')"
+        )
+        for (samples,) in found.fetchall():
+            self._connection.execute(f"DELETE FROM {samples} WHERE tbl = ?", (table,))
+
 
 class SqliteDatabase(Database):
     """One SQLite file."""
+
+    must_be_wiped = True
 
     def __init__(self, path: Path, lock_timeout: float) -> None:
         self._path = path
