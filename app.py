@@ -40,6 +40,7 @@ from pages.welcome import welcome
 from positions.endpoints import positions
 from records.endpoints import records
 from records.erasure_endpoints import erasures
+from records.erasure_handler import ErasureHandler
 from scorecards.endpoints import scorecards
 from scorecards.handler import ScorecardHandler
 from web.bodies import Json
@@ -86,7 +87,7 @@ def create_app(config: Config | None = None) -> Flask:
     tokens = ApplicantTokens(config.secret_key if config.api_keys else (), database)
     limits = RateLimits(config)
     sessions = BoardSessions(config, limits)
-    worker = Worker(database, [scorecard_handler])
+    worker = Worker(database, [scorecard_handler, ErasureHandler(database)])
     register_service(
         app,
         Service(config, database, llm, scoring_llm, interviews, tokens, limits, sessions, worker),

@@ -97,13 +97,6 @@ class Jobs:
         if not self._change(job, "DELETE FROM jobs"):
             raise LeaseLost
 
-    def remove(self, kind: str, subject: str) -> None:
-        """Remove a job that need not be done any more; whoever has claimed it finds it lost."""
-        self._execute(
-            "DELETE FROM jobs WHERE kind = :kind AND subject = :subject",
-            {"kind": kind, "subject": subject},
-        )
-
     @property
     def _due(self) -> str:
         # The time as a subquery: PostgreSQL looks up a value in an index, but not an expression

@@ -12,6 +12,7 @@ from access.guard import key_needed
 from db import Session, as_clients_read
 from positions.errors import NoPosition
 from positions.queries import Positions, Rubrics, StoredPosition, lock_of
+from positions.retention import Retentions
 from web.bodies import Json, body_as, bytes_for
 from web.errors import BadField
 from web.fields import (
@@ -129,6 +130,7 @@ def put(access_key: str, body: "PositionBody") -> StoredPosition:
             plan=None if body.plan is None else json_of(body.plan),
             metadata=body.metadata or {},
         )
+        Retentions(session).put(access_key, body.retention_days)
         return _stored(session, access_key)
 
 
@@ -168,6 +170,7 @@ def _shown(position: StoredPosition) -> Json:
         "scoring": "automatic" if position.is_scored_automatically else "manual",
         "timeLimit": position.time_limit,
         "isOpen": position.is_open,
+        "retentionDays": position.retention_days,
         "metadata": position.metadata,
         "created_at": as_clients_read(position.created_at),
         "updated_at": as_clients_read(position.updated_at),

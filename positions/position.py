@@ -24,6 +24,7 @@ MAX_ANCHOR_CHARS = 1_000
 MAX_LANGUAGE_CHARS = 100
 MAX_QUESTIONS = 20
 MAX_CRITERIA = 8
+MAX_RETENTION_DAYS = 3_650
 MAX_METADATA = 20
 MAX_METADATA_NAME_CHARS = 100
 MAX_METADATA_CHARS = 500
@@ -155,6 +156,9 @@ class PositionBody(BaseModel):
         default=None, alias="timeLimit"
     )
     is_open: bool | None = Field(default=None, alias="isOpen")
+    retention_days: Annotated[WholeNumber, Field(ge=1, le=MAX_RETENTION_DAYS)] | None = Field(
+        default=None, alias="retentionDays"
+    )
     metadata: Metadata | None = None
 
     @model_validator(mode="after")

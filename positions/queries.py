@@ -31,6 +31,8 @@ class StoredPosition(NamedTuple):
     created_at: str
     updated_at: str
     rubric: StoredRubric | None
+    retention_days: int | None = None
+    """Days after which an interview is erased; None where none is by its age."""
 
 
 class PositionRow(NamedTuple):
@@ -103,7 +105,7 @@ class Positions:
         row = self._execute(
             "SELECT positions.access_key, title, prompt, is_open, time_limit,"
             " is_scored_automatically, body, positions.created_at, updated_at,"
-            " rubrics.version, sha256, rubric FROM positions LEFT JOIN rubrics"
+            " rubrics.version, sha256, rubric, retention_days FROM positions LEFT JOIN rubrics"
             " ON rubrics.position = positions.position AND version = rubric_version"
             " WHERE positions.position = :position",
             {"position": position_digest(access_key)},
@@ -125,7 +127,8 @@ class Positions:
             rest["metadata"],
             created_at,
             updated_at,
-            rubric=None if row[9] is None else _stored_rubric(row[9:]),
+            rubric=None if row[9] is None else _stored_rubric(row[9:12]),
+            retention_days=row[12],
         )
 
     def set_open(self, access_key: str, *, is_open: bool) -> None:

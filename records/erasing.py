@@ -17,11 +17,11 @@ from db import (
     Session,
     TokenRevocations,
 )
+from positions.retention import JOB_KIND
 from records.errors import Held, UnknownApplicant
 from records.hold_queries import LegalHolds
 
-# The jobs of this package, and the one of them that wipes the files.
-JOB_KIND = "erasing"
+# The job that wipes the files.
 WIPING = "wiping"
 
 # Seconds that a request waits for the files to be wiped, and seconds after which the background
@@ -53,9 +53,7 @@ def erase(database: Database, interview: InterviewKey) -> Receipt:
         return Erasures(session).one(receipt.receipt_id) or receipt
 
 
-def erase_rows(
-    session: Session, interview: InterviewKey, *, must_be_wiped: bool, actor: str | None = None
-) -> Receipt | None:
+def erase_rows(session: Session, interview: InterviewKey, *, must_be_wiped: bool) -> Receipt | None:
     """Delete every row about the person; return the receipt, or None if there was none.
 
     To be called in a transaction of the interview.
@@ -86,14 +84,12 @@ def erase_rows(
 
 def has_wiped(database: Database) -> bool:
     """Wipe the files, and return whether nothing is left of whoever was erased before."""
-    with database.reading() as session:
-        number = Erasures(session).last_unwiped()
     try:
+        with database.reading() as session:
+            number = Erasures(session).last_unwiped()
         database.wipe(PATIENCE)
         with database.transaction() as session:
             Erasures(session).wiped(number)
-            if not Erasures(session).last_unwiped():
-                Jobs(session).remove(JOB_KIND, WIPING)
     except DatabaseUnavailable:
         return False
     return True

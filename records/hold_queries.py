@@ -41,6 +41,14 @@ class LegalHolds:
         ).fetchone()
         return row is not None
 
+    def digests(self, access_key: str) -> set[str]:
+        """Return the interviews under the access key that are held; '' stands for all of them."""
+        rows = self._execute(
+            "SELECT interview FROM legal_holds WHERE position = :position AND ended_at IS NULL",
+            {"position": position_digest(access_key)},
+        )
+        return {interview for (interview,) in rows.fetchall()}
+
     def current(self, access_key: str, interview: InterviewKey | None) -> LegalHold | None:
         """Return the hold on exactly this interview, or with None on the position."""
         row = self._execute(
@@ -101,7 +109,7 @@ class LegalHolds:
         return list(map(LegalHold._make, rows.fetchall()))
 
     def knows(self, access_key: str) -> bool:
-        """Return whether the access key has a position, or anybody was heard or invited under it."""
+        """Return whether there is a position, an interview or an invitation under the key."""
         row = self._execute(
             "SELECT EXISTS (SELECT 1 FROM positions WHERE position = :position)"
             f" OR EXISTS (SELECT 1 FROM messages WHERE {self._one_access_key})"

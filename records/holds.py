@@ -1,4 +1,4 @@
-"""Legal holds: what must be kept for a court or an authority, whatever else would have it erased."""
+"""Legal holds: what must be kept for a court or an authority, and is not erased until then."""
 
 from db import AuditTrail, Database, InterviewKey, PersonalData
 from positions.queries import lock_of

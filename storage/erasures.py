@@ -1,7 +1,7 @@
 """The receipts of erasures: that somebody was erased, when, and how much; not who it was."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Any, NamedTuple
 
@@ -89,9 +89,9 @@ class Erasures:
             {"now": stored_now(), "number": number},
         )
 
-    def of_position(self, access_key: str, limit: int, before: int | None) -> list[
-        tuple[int, Receipt]
-    ]:
+    def of_position(
+        self, access_key: str, limit: int, before: int | None
+    ) -> list[tuple[int, Receipt]]:
         """Return receipts under the access key with their numbers, the newest first.
 
         Args:
@@ -108,6 +108,6 @@ class Erasures:
         return [(number, _receipt(row)) for number, *row in rows.fetchall()]
 
 
-def _receipt(row: Any) -> Receipt:
+def _receipt(row: Sequence[Any]) -> Receipt:
     receipt_id, interview, erased_at, counts, wiped_at = row
     return Receipt(receipt_id, interview, erased_at, json.loads(counts), wiped_at)

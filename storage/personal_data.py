@@ -9,7 +9,7 @@ from typing import Any
 from storage.database import Session
 from storage.rows import InterviewKey
 
-# A row names the person, or is named by the interview's digest, or belongs to a scorecard of theirs.
+# A row has the person's names, or the interview's digest, or belongs to one of its scorecards.
 NAMED = "{one_interview}"
 OF_INTERVIEW = "interview = :interview"
 OF_SCORECARD = "{column} IN (SELECT id FROM scorecards WHERE interview = :interview)"
@@ -40,7 +40,7 @@ NOT_PERSONAL = {
     "audit_events": "names an interview by its digest, and holds no word of it",
     "audit_heads": "ends of chains",
     "erasures": "names an interview by its digest",
-    "token_revocations": "names an interview by its digest; with it, old tokens would be valid again",
+    "token_revocations": "names an interview by its digest, and keeps its old tokens from opening",
 }
 
 # What the databases keep for themselves.

@@ -48,6 +48,13 @@ class Dying(Database):
     def check_writable(self) -> None:
         self._database.check_writable()
 
+    @property
+    def must_be_wiped(self) -> bool:
+        return self._database.must_be_wiped
+
+    def wipe(self, patience: float) -> None:
+        self._database.wipe(patience)
+
     def close(self) -> None:
         self._database.close()
 

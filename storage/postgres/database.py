@@ -128,6 +128,12 @@ class ReadingSession(Session):
             self._connection.execute(LIMITS, self._limits)
             return self._connection.execute(translated(query), values)
 
+    def keep_out(self, table: str) -> None:
+        """Do nothing: what a single statement keeps out is its own matter."""
+
+    def forget_samples(self, table: str, texts: Collection[str]) -> None:
+        """Do nothing: a reading session deletes nothing."""
+
 
 class TransactionSession(Session):
     """Statements of a transaction, which are sent when the first result is fetched."""

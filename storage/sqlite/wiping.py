@@ -182,7 +182,7 @@ class Wiper:
         # SQLite locks nothing in this file, so that it may be opened and closed.
         with self._log.open("rb") as log:
             (page_size,) = unpack_from(">I", log.read(LOG_HEADER), 8)
-            numbers = set()
+            numbers = set[int]()
             while len(header := log.read(FRAME_HEADER)) == FRAME_HEADER:
                 numbers.update(unpack_from(">I", header))
                 log.seek(page_size, os.SEEK_CUR)
