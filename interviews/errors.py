@@ -27,7 +27,7 @@ class NotStarted(NotFound):
     sentence = "Cannot reply, no interview history found."
 
 
-class Erased(NotFound):
+class Erased(Conflict):
     """A turn whose interview was erased while it was under way; nothing of it is stored."""
 
     sentence = "The interview was erased."
