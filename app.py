@@ -17,6 +17,7 @@ from access.board_sessions import BoardSessions, register_board_sessions
 from access.errors import PromptNotAllowed
 from access.guard import (
     Access,
+    erasure_seen,
     is_applicant,
     key_needed,
     key_or_own_token,
@@ -143,7 +144,9 @@ def start_interview(interview: InterviewKey, prompt: str | None) -> Json | Respo
         raise PromptNotAllowed
     service().limits.count_start(interview.access_key)
     streamed = is_wanted()
-    opening = service().interviews.start(interview, prompt, idempotency_key(), streamed=streamed)
+    opening = service().interviews.start(
+        interview, prompt, idempotency_key(), streamed=streamed, erasure=erasure_seen()
+    )
     return _turn(
         opening, streamed, lambda text: {"status": "Interview has started", "system": text}
     )

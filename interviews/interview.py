@@ -86,6 +86,7 @@ class Interviews:
         idempotency_key: str | None = None,
         *,
         streamed: bool = False,
+        erasure: int | None = None,
     ) -> Pieces:
         """Start the interview and return the interviewer's opening.
 
@@ -94,6 +95,8 @@ class Interviews:
             prompt: What the model is told; None for the prompt of the access key's position.
             idempotency_key: The request's key, if it has one.
             streamed: Whether the pieces are returned as they come.
+            erasure: The number of the interview's newest erasure when the caller was let in; None
+                for that of now.
 
         Raises:
             AlreadyStarted: It is started, and not by a request with this key.
@@ -107,18 +110,22 @@ class Interviews:
 
         """
         with self._turns.begin(streamed=streamed) as turn:
-            opening = yield from self._opening(turn, interview, prompt, idempotency_key)
+            opening = yield from self._opening(turn, interview, prompt, idempotency_key, erasure)
             yield from turn.rest_of(opening)
             return opening
 
     def _opening(
-        self, turn: Turn, interview: InterviewKey, prompt: str | None, idempotency_key: str | None
+        self,
+        turn: Turn,
+        interview: InterviewKey,
+        prompt: str | None,
+        idempotency_key: str | None,
+        erasure: int | None,
     ) -> Pieces:
         """Return the opening that this request has stored, now or before."""
         # A start without a prompt is the same request whatever the position's prompt is by then. No
         # prompt is empty.
         request = fingerprint("start", prompt or "")
-        erasure: int | None = None
         while True:
             with self._database.reading() as session:
                 if erasure is None:

@@ -64,9 +64,14 @@ def open_invitation() -> Json:
     status = service().interviews.status(interview)
     if status == "uninitiated" and not position.is_open:
         raise InvitationClosed
+    token = _token(interview, invitation.expires_at)
+    if token is not None:
+        # Once more: of an invitation that has ended since, the token might be newer than the end.
+        with service().database.reading() as session:
+            find(session, secret)
     plan = position.plan or {}
     return {
-        "token": _token(interview, invitation.expires_at),
+        "token": token,
         "accessKey": interview.access_key,
         "name": interview.name,
         "email": interview.email,

@@ -62,7 +62,10 @@ def erase_rows(session: Session, interview: InterviewKey, *, must_be_wiped: bool
         Held: They are under a legal hold, or their position is.
 
     """
+    # What is about to be held, or invited, is stored before or after this, and not in between. All
+    # else is stored by transactions of the interview, or with a job.
     session.keep_out("legal_holds")
+    session.keep_out("invitations")
     if LegalHolds(session).holding(interview):
         raise Held
     rows = PersonalData(session).erase(interview)
