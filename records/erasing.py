@@ -90,7 +90,8 @@ def has_wiped(database: Database) -> bool:
     try:
         with database.reading() as session:
             number = Erasures(session).last_unwiped()
-        database.wipe(PATIENCE)
+            is_first = not Erasures(session).has_wiped()
+        database.wipe(PATIENCE, thoroughly=is_first)
         with database.transaction() as session:
             Erasures(session).wiped(number)
     except DatabaseUnavailable:

@@ -88,13 +88,14 @@ class Database(Protocol):
 
         """
 
-    def wipe(self, patience: float) -> None:
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
         """Return once the database's files hold nothing of what was deleted before.
 
         Where a server looks after the files, it returns at once.
 
         Args:
             patience: Seconds until it is given up.
+            thoroughly: Whether this is the first time for the database.
 
         Raises:
             DatabaseUnavailable: It was not done in time. Others may have been in the way, so that

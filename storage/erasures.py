@@ -82,6 +82,11 @@ class Erasures:
         ).fetchone()
         return int(row[0]) if row else 0
 
+    def has_wiped(self) -> bool:
+        """Return whether the database's files were ever wiped."""
+        row = self._execute("SELECT 1 FROM erasures WHERE wiped_at IS NOT NULL LIMIT 1", {})
+        return row.fetchone() is not None
+
     def wiped(self, number: int) -> None:
         """Store that nothing is left of all erasures up to this number."""
         self._execute(

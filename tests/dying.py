@@ -52,8 +52,8 @@ class Dying(Database):
     def must_be_wiped(self) -> bool:
         return self._database.must_be_wiped
 
-    def wipe(self, patience: float) -> None:
-        self._database.wipe(patience)
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
+        self._database.wipe(patience, thoroughly=thoroughly)
 
     def close(self) -> None:
         self._database.close()

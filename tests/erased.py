@@ -116,8 +116,8 @@ class Interrupted(Database):
     def check_writable(self) -> None:
         self._database.check_writable()
 
-    def wipe(self, patience: float) -> None:
-        self._database.wipe(patience)
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
+        self._database.wipe(patience, thoroughly=thoroughly)
 
     def close(self) -> None:
         self._database.close()

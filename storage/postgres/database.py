@@ -314,7 +314,7 @@ class PostgresDatabase(Database):
                 self._check = None
         check.result()
 
-    def wipe(self, patience: float) -> None:
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
         """Do nothing: what becomes of deleted rows is PostgreSQL's own, see docs/records.md."""
 
     def close(self) -> None:

@@ -124,9 +124,9 @@ class SqliteDatabase(Database):
         finally:
             self._check = None
 
-    def wipe(self, patience: float) -> None:
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
         """Return once file, log and index hold nothing of what was deleted before."""
-        self._wiper.wipe(patience)
+        self._wiper.wipe(patience, thoroughly=thoroughly)
 
     def close(self) -> None:
         """Close the connections that nobody uses at the moment."""

@@ -71,8 +71,14 @@ class Pages:
         self._most_in_index = (self._usable - 12) * 64 // 255 - 23
         self._least = (self._usable - 12) * 32 // 255 - 23
 
-    def wipe(self) -> int:
-        """Overwrite every unused byte that is not zero, and return in how many places."""
+    def wipe(self, *, thoroughly: bool) -> int:
+        """Overwrite every unused byte that is not zero, and return in how many places.
+
+        Args:
+            thoroughly: Whether to look behind the ends of long texts. There is something only if
+                the file was once written without `secure_delete`, and to look takes much longer.
+
+        """
         # Free pages first, as they may still look like pages of a tree.
         wiped = self._wipe_free_pages(None)
         at_once = max(1, CHUNK // self._size)
@@ -81,7 +87,8 @@ class Pages:
         for first in range(1, self._count + 1, at_once):
             self._file.seek((first - 1) * self._size)
             length = self._file.readinto(memoryview(buffer)[: at_once * self._size]) or 0
-            for place in self._suspects(buffer, length - length % self._size, first):
+            length -= length % self._size
+            for place in self._suspects(buffer, length, first, thoroughly=thoroughly):
                 page = bytes(buffer[place : place + self._size])
                 wiped += self._wipe_page(first + place // self._size, page)
         return wiped
@@ -94,19 +101,22 @@ class Pages:
                 wiped += self._wipe_page(number, self._page(number))
         return wiped
 
-    def _suspects(self, buffer: bytearray, length: int, first: int) -> Iterator[int]:
+    def _suspects(
+        self, buffer: bytearray, length: int, first: int, *, thoroughly: bool
+    ) -> Iterator[int]:
         """Yield the place of each page that is to be looked at closely; the first one of all is.
 
-        A page that has no part of a row elsewhere, no free block, and zeros in its gap is passed.
-        Here the time goes: a million messages are on some 50,000 pages.
+        A page is passed if it has no free block and zeros in its gap, and no row has a part
+        elsewhere. Here the time goes: a million messages are on some 50,000 pages.
         """
         size, usable, zeros = self._size, self._usable, self._zeros
-        # The first byte of a length that may be too long for the page.
-        longest = {
-            TABLE_LEAF: (0, 0x80 | min(self._most_in_table >> 7, 0x7F)),
-            INDEX_LEAF: (0, 0x80 | min(self._most_in_index >> 7, 0x7F)),
-            INDEX_INTERIOR: (4, 0x80 | min(self._most_in_index >> 7, 0x7F)),
-        }
+        # A row begins with its length, in an index behind a page number. Of a length that may
+        # be too long, the first byte is so great, or the second one says that a third follows.
+        in_table, in_index = _first_byte(self._most_in_table), _first_byte(self._most_in_index)
+        longest = {}
+        if thoroughly:
+            longest = {TABLE_LEAF: (0, in_table), INDEX_LEAF: (0, in_index)}
+            longest[INDEX_INTERIOR] = (4, in_index)
         is_at = buffer.startswith
         header_bytes = (buffer[byte:length:size] for byte in (0, 1, 2, 3, 4, 5, 6))
         for place, (kind, block_1, block_2, cells_1, cells_2, begin_1, begin_2) in zip(
@@ -130,7 +140,11 @@ class Pages:
                 before, limit = longest[kind]
                 before += place
                 found = _places(cells)(buffer, place + HEADER_SIZES[kind])
-                if max([buffer[before + at] for at in found]) >= limit:
+                if True in [
+                    buffer[before + at] > 0x7F
+                    and (buffer[before + at] >= limit or buffer[before + at + 1] > 0x7F)
+                    for at in found
+                ]:
                     yield place
 
     def _wipe_page(self, number: int, page: bytes) -> int:
@@ -227,6 +241,11 @@ class Pages:
 def _places(cells: int) -> Callable[[bytes | bytearray, int], tuple[int, ...]]:
     """Return what reads the places of so many rows."""
     return Struct(f">{cells}H").unpack_from
+
+
+def _first_byte(most: int) -> int:
+    """Return the least first byte of a length of two bytes that may be greater; 256 for none."""
+    return 0x80 | most >> 7 if most < 1 << 14 else 256
 
 
 def _varint(page: bytes, place: int) -> tuple[int, int]:

@@ -54,13 +54,15 @@ class Wiper:
         self._joining = Lock()
         self._next: Future[None] | None = None
 
-    def wipe(self, patience: float) -> None:
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
         """Return once nothing is left of what was deleted before.
 
         Threads that come while another one wipes share the next time.
 
         Args:
             patience: Seconds until it is given up; readers may hold it up for as long as they like.
+            thoroughly: Whether the file may have been written without `secure_delete` since it was
+                last wiped thoroughly.
 
         Raises:
             DatabaseUnavailable: It was not done in time, and may be tried again.
@@ -72,7 +74,7 @@ class Wiper:
             self._next = shared
         if is_own:
             try:
-                self._wipe(shared, give_up)
+                self._wipe(shared, give_up, thoroughly=thoroughly)
             except BaseException as error:
                 shared.set_exception(error)
             else:
@@ -81,11 +83,11 @@ class Wiper:
                 self._begin(shared)
         shared.result()
 
-    def _wipe(self, shared: Future[None], give_up: float) -> None:
+    def _wipe(self, shared: Future[None], give_up: float, *, thoroughly: bool) -> None:
         try:
             with translated_errors(), _opened(self._path, give_up) as file:
                 self._begin(shared)
-                while not self._has_wiped(file, give_up):
+                while not self._has_wiped(file, give_up, thoroughly=thoroughly):
                     if time.monotonic() > give_up:
                         raise DatabaseUnavailable("it is busy")
                     time.sleep(PAUSE)
@@ -102,31 +104,34 @@ class Wiper:
         """Close the lock's file."""
         self._processes.close()
 
-    def _has_wiped(self, file: FileIO, give_up: float) -> bool:
+    def _has_wiped(self, file: FileIO, give_up: float, *, thoroughly: bool) -> bool:
         """Try once, and return whether nobody was in the way."""
         try:
             with closing(self._connection()) as connection:
                 (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-                if mode != "wal":
-                    return self._has_wiped_alone(file, connection, give_up)
-                return self._has_wiped_beside_others(file, connection, give_up)
+                is_logged = mode == "wal"
+                has_wiped = self._has_wiped_beside if is_logged else self._has_wiped_alone
+                return has_wiped(file, connection, give_up, thoroughly)
         except sqlite3.OperationalError as error:
             if error_name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 return False
             raise
 
-    def _has_wiped_alone(self, file: FileIO, connection: Connection, give_up: float) -> bool:
+    def _has_wiped_alone(
+        self, file: FileIO, connection: Connection, give_up: float, thoroughly: bool
+    ) -> bool:
         """Wipe a file without a write-ahead log, where readers and writers wait for each other."""
         with self._processes.turn(give_up):
             connection.execute("BEGIN EXCLUSIVE")
-            Pages(file).wipe()
+            Pages(file).wipe(thoroughly=thoroughly)
             os.fsync(file.fileno())
             _change(connection)
         return True
 
-    def _has_wiped_beside_others(
-        self, file: FileIO, connection: Connection, give_up: float
+    def _has_wiped_beside(
+        self, file: FileIO, connection: Connection, give_up: float, thoroughly: bool
     ) -> bool:
+        """Wipe a file with a write-ahead log, while others read and write."""
         with closing(self._connection()) as reader:
             # First without keeping anybody waiting: a long reader may be in the way.
             if not _move_log(connection, "PASSIVE"):
@@ -138,7 +143,7 @@ class Wiper:
                 reader.execute("SELECT 1 FROM sqlite_schema").fetchall()
                 if self._log_size():
                     return False
-            Pages(file).wipe()
+            Pages(file).wipe(thoroughly=thoroughly)
             os.fsync(file.fileno())
             with self._processes.turn(give_up):
                 return self._has_wiped_log(file, connection, reader)
