@@ -17,6 +17,7 @@ from access.board_sessions import BoardSessions, register_board_sessions
 from access.errors import PromptNotAllowed
 from access.guard import (
     Access,
+    erasure_seen,
     is_applicant,
     key_needed,
     key_or_own_token,
@@ -42,8 +43,10 @@ from positions.endpoints import positions
 from records.audit_chain import AuditLinker
 from records.audit_endpoints import audit
 from records.endpoints import records
-from records.rights import rights
+from records.erasure_endpoints import erasures
+from records.erasure_handler import ErasureHandler
 from records.exporting.endpoints import exports
+from records.rights import rights
 from scorecards.endpoints import scorecards
 from scorecards.handler import ScorecardHandler
 from web.bodies import Json
@@ -91,7 +94,9 @@ def create_app(config: Config | None = None) -> Flask:
     tokens = ApplicantTokens(config.secret_key if config.api_keys else (), database)
     limits = RateLimits(config)
     sessions = BoardSessions(config, limits)
-    worker = Worker(database, [scorecard_handler], [AuditLinker(database)])
+    worker = Worker(
+        database, [scorecard_handler, ErasureHandler(database)], [AuditLinker(database)]
+    )
     register_service(
         app,
         Service(config, database, llm, scoring_llm, interviews, tokens, limits, sessions, worker),
@@ -107,6 +112,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_blueprint(audit)
     app.register_blueprint(rights)
     app.register_blueprint(exports)
+    app.register_blueprint(erasures)
     app.register_blueprint(scorecards)
     app.register_blueprint(explanation)
     app.register_blueprint(health)
@@ -150,7 +156,9 @@ def start_interview(interview: InterviewKey, prompt: str | None) -> Json | Respo
         raise PromptNotAllowed
     service().limits.count_start(interview.access_key)
     streamed = is_wanted()
-    opening = service().interviews.start(interview, prompt, idempotency_key(), streamed=streamed)
+    opening = service().interviews.start(
+        interview, prompt, idempotency_key(), streamed=streamed, erasure=erasure_seen()
+    )
     return _turn(
         opening, streamed, lambda text: {"status": "Interview has started", "system": text}
     )

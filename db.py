@@ -10,7 +10,10 @@ from storage.consents import Consents as Consents
 from storage.corrections import Corrections as Corrections
 from storage.database import Database as Database
 from storage.database import Session as Session
+from storage.erasures import Erasures as Erasures
+from storage.erasures import Receipt as Receipt
 from storage.errors import DatabaseUnavailable as DatabaseUnavailable
+from storage.personal_data import PersonalData as PersonalData
 from storage.queries import Messages as Messages
 from storage.queries import PositionTerms as PositionTerms
 from storage.queries import TokenRevocations as TokenRevocations

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -16,6 +17,15 @@ from db import AuditTrail, Database, InterviewKey, TokenRevocations
 
 # Nothing else that is signed with the same key is accepted as a token.
 SALT = "applicant-token"
+
+
+class Opened(NamedTuple):
+    """The interview that a token opens."""
+
+    digest: str
+    erasure: int
+    """The number of its newest erasure so far, 0 for none. What begins with the token must not be
+    stored once there is another: that has revoked the token."""
 
 
 class ApplicantTokens:
@@ -53,8 +63,8 @@ class ApplicantTokens:
         token = self._serializer.dumps([digest, revocations, expires])
         return token, datetime.fromtimestamp(expires, UTC)
 
-    def digest_of(self, token: str) -> str:
-        """Return the digest of the interview that the token opens.
+    def opened_by(self, token: str) -> Opened:
+        """Return what the token opens.
 
         Raises:
             WrongCredential: The token was not issued by this service.
@@ -71,9 +81,10 @@ class ApplicantTokens:
         if time.time() >= expires:
             raise TokenExpired
         with self._database.reading() as session:
-            if TokenRevocations(session).count(digest) != revocations:
-                raise TokenRevoked
-        return str(digest)
+            counted, erasure = TokenRevocations(session).count_and_erasure(digest)
+        if counted != revocations:
+            raise TokenRevoked
+        return Opened(digest, erasure)
 
     def revoke(self, interview: InterviewKey) -> None:
         """Make every token issued for the interview so far permanently invalid.

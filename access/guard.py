@@ -14,7 +14,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from flask import Flask, current_app, g, request
 
 from access.api_keys import hash_of, is_one_of
-from access.applicant_tokens import ApplicantTokens
+from access.applicant_tokens import ApplicantTokens, Opened
 from access.board_sessions import BoardSessions
 from access.errors import NotAllowed, TokenExpired, TokenRevoked, WrongCredential
 from access.rate_limits import RateLimits, network_of
@@ -92,6 +92,15 @@ def is_applicant() -> bool:
     return g.token_digest is not None
 
 
+def erasure_seen() -> int | None:
+    """Return the number of the interview's newest erasure as of when the token was found valid.
+
+    None without a token: whoever holds a key may do anything at any time.
+    """
+    number: int | None = g.erasure
+    return number
+
+
 def subject_of_bad_requests() -> str | None:
     """Return whose bad requests the current one is counted with; None for the holder of a key.
 
@@ -132,6 +141,7 @@ class Access:
 
         """
         g.token_digest = None
+        g.erasure = None
         g.has_key = False
         if request.endpoint is None:
             return  # there is no such route, which everybody may know
@@ -156,7 +166,7 @@ class Access:
                 request_record.current().caller = f"key {key_hash.hex()[:8]}"
                 g.has_key = True
                 return
-        g.token_digest = self._digest_of(credentials[0])
+        g.token_digest, g.erasure = self._opened_by(credentials[0])
         request_record.current().caller = "token"
         if policy is not Policy.KEY_OR_OWN_TOKEN:
             raise NotAllowed
@@ -164,9 +174,9 @@ class Access:
             # Before the body is read. It stops the one who holds the token, and nobody else.
             self._limits.refuse_after_bad_requests(g.token_digest)
 
-    def _digest_of(self, token: str) -> str:
+    def _opened_by(self, token: str) -> Opened:
         try:
-            return self._tokens.digest_of(token)
+            return self._tokens.opened_by(token)
         except (TokenExpired, TokenRevoked):
             raise  # it was valid once, so it is no guess
         except WrongCredential:

@@ -37,6 +37,12 @@ class NotStarted(NotFound):
     sentence = "Cannot reply, no interview history found."
 
 
+class Erased(Conflict):
+    """A turn whose interview was erased while it was under way; nothing of it is stored."""
+
+    sentence = "The interview was erased."
+
+
 class Finished(Conflict):
     """A reply to an interview that the interviewer has closed."""
 

@@ -16,6 +16,10 @@ model thinks, and a killed process leaves an open message like any other.
 A streamed turn emits the answer's pieces as the model gives them. Its call runs in a thread of its
 own, so that the answer is stored even if the client has gone. Once a turn has ended well, what it
 emitted is what is stored.
+
+An interview may be erased while its turn is under way, and even be started again: nothing of the
+turn is stored then. A reply sees it by its message, whose id no other ever has; a start by the
+number of erasures.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,13 +32,14 @@ from db import (
     AuditTrail,
     Corrections,
     Database,
+    Erasures,
     InterviewKey,
     Message,
     Messages,
     PositionTerms,
     Session,
 )
-from interviews.errors import AlreadyStarted, Finished, NotStarted, TranscriptFull
+from interviews.errors import AlreadyStarted, Erased, Finished, NotStarted, TranscriptFull
 from interviews.history import (
     TranscriptMessage,
     answer_to,
@@ -90,6 +95,7 @@ class Interviews:
         idempotency_key: str | None = None,
         *,
         streamed: bool = False,
+        erasure: int | None = None,
     ) -> Pieces:
         """Start the interview and return the interviewer's opening.
 
@@ -98,11 +104,14 @@ class Interviews:
             prompt: What the model is told; None for the prompt of the access key's position.
             idempotency_key: The request's key, if it has one.
             streamed: Whether the pieces are returned as they come.
+            erasure: The number of the interview's newest erasure when the caller was let in; None
+                for that of now.
 
         Raises:
             AlreadyStarted: It is started, and not by a request with this key.
             KeyReused: The key came with another request before.
             PositionClosed: The access key's position takes no further applicants.
+            Erased: It was erased meanwhile.
             NoPrompt: There is no prompt, as the access key has no position.
             ConsentMissing: The position asks for the applicant's consent, which is not there.
             LLMError: The model did not answer; nothing is stored.
@@ -111,12 +120,17 @@ class Interviews:
 
         """
         with self._turns.begin(streamed=streamed) as turn:
-            opening = yield from self._opening(turn, interview, prompt, idempotency_key)
+            opening = yield from self._opening(turn, interview, prompt, idempotency_key, erasure)
             yield from turn.rest_of(opening)
             return opening
 
     def _opening(
-        self, turn: Turn, interview: InterviewKey, prompt: str | None, idempotency_key: str | None
+        self,
+        turn: Turn,
+        interview: InterviewKey,
+        prompt: str | None,
+        idempotency_key: str | None,
+        erasure: int | None,
     ) -> Pieces:
         """Return the opening that this request has stored, now or before."""
         # A start without a prompt is the same request whatever the position's prompt is by then. No
@@ -124,6 +138,8 @@ class Interviews:
         request = fingerprint("start", prompt or "")
         while True:
             with self._database.reading() as session:
+                if erasure is None:
+                    erasure = Erasures(session).newest(interview)()
                 opening = _opening_by_key(Messages(session), interview, request, idempotency_key)
                 if opening is not None:
                     return opening
@@ -134,7 +150,7 @@ class Interviews:
                 (interview, request, idempotency_key),
                 partial(
                     self._ask_for_opening,
-                    *(interview, own_prompt, request, idempotency_key, turn.deadline),
+                    *(interview, own_prompt, request, idempotency_key, erasure, turn.deadline),
                 ),
                 emits=True,
                 # Without a key only one of several equal starts succeeds; the others must not
@@ -150,14 +166,23 @@ class Interviews:
         prompt: str,
         request: str,
         idempotency_key: str | None,
+        erasure: int,
         deadline: float,
         emit: Emit | None,
     ) -> str | None:
-        """Ask for the opening and store it with the prompt; None if another start was faster."""
+        """Ask for the opening and store it with the prompt; None if another start was faster.
+
+        Raises:
+            Erased: The interview was erased since its newest erasure was this one.
+
+        """
         opening = self._llm.answer([{"role": "system", "content": prompt}], deadline, emit)
         with self._database.transaction(interview) as session:
             messages = Messages(session)
+            newest_erasure = Erasures(session).newest(interview)
             stored = messages.of(interview)
+            if newest_erasure() != erasure:
+                raise Erased
             if is_started(stored):
                 return None
             # A failed start of an older file left places for these two: a prompt whose interview
@@ -186,6 +211,7 @@ class Interviews:
         Raises:
             NotStarted: There is no such interview.
             Finished: The interviewer has closed it.
+            Erased: It was erased meanwhile.
             TranscriptFull: The text does not fit into the transcript.
             KeyReused: The key came with another request before.
             LLMError: The model did not answer; the message is stored and open.
@@ -250,6 +276,8 @@ class Interviews:
             return answer
         with self._database.reading() as session:
             newer = taken._replace(history=Messages(session).of(interview), is_new=False)
+        if all(stored.id != message.id for stored in newer.history):
+            raise Erased
         return (yield from self._answer(turn, interview, newer))
 
     def _ask_for_answer(

@@ -71,9 +71,14 @@ def open_invitation() -> Json:
         is_repeated=True,  # whoever has the link may open it as often as they like
         actor="applicant" if service().config.api_keys else None,
     )
+    token = _token(interview, invitation.expires_at)
+    if token is not None:
+        # Once more: of an invitation that has ended since, the token might be newer than the end.
+        with service().database.reading() as session:
+            find(session, secret)
     plan = position.plan or {}
     return {
-        "token": _token(interview, invitation.expires_at),
+        "token": token,
         "accessKey": interview.access_key,
         "name": interview.name,
         "email": interview.email,

@@ -31,6 +31,8 @@ def invite(
     access_key: str,
     applicants: Iterable[tuple[InterviewKey, Mapping[str, str]]],
     lifetime: int,
+    *,
+    again: bool = False,
 ) -> tuple[list[str], str]:
     """Invite applicants to a position, all of them or none.
 
@@ -41,12 +43,15 @@ def invite(
         access_key: The position's, and that of each interview.
         applicants: Each applicant's interview, and the client's own strings for it.
         lifetime: Seconds until the invitations expire.
+        again: Whether each must have been invited before: an invitation that is renewed may have
+            been erased since it was read.
 
     Returns:
         The secrets in the order of the applicants, and the time of expiry.
 
     Raises:
         NoPosition: There is no such position.
+        NotInvited: Somebody was not invited before.
 
     """
     now = datetime.now(UTC)
@@ -59,6 +64,8 @@ def invite(
             raise NoPosition
         for interview, metadata in applicants:
             secret = secrets.token_urlsafe(SECRET_BYTES)
+            if again and not invitations.replace(interview):
+                raise NotInvited
             invitations.add(
                 _hash_of(secret), Invitation(interview, metadata, as_text(now), expires_at, None)
             )

@@ -47,6 +47,15 @@ class Invitations:
             },
         )
 
+    def replace(self, interview: InterviewKey) -> bool:
+        """End those that the interview has, for a new one, and return whether there are any."""
+        rows = self._execute(
+            "UPDATE invitations SET ended = 'replaced' WHERE interview = :interview"
+            " RETURNING number",
+            {"interview": interview.digest()},
+        )
+        return bool(rows.fetchall())
+
     def by_secret(self, secret_sha256: str) -> Invitation | None:
         """Return the invitation that has the secret."""
         row = self._execute(

@@ -98,7 +98,7 @@ def renew(number: int) -> Response:
     interview = _found(number).interview
     position = position_of(interview.access_key)
     secrets, expires_at = make(
-        service().database, interview.access_key, [(interview, {})], DAYS * DAY
+        service().database, interview.access_key, [(interview, {})], DAYS * DAY, again=True
     )
     return _made(position, [(interview, link_of(secrets[0]))], expires_at)
 

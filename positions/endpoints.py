@@ -19,6 +19,7 @@ from positions.queries import (
     StoredPosition,
     lock_of,
 )
+from positions.retention import Retentions
 from web.bodies import Json, body_as, bytes_for
 from web.errors import BadField
 from web.fields import (
@@ -146,6 +147,7 @@ def put(access_key: str, body: "PositionBody") -> StoredPosition:
         AuditTrail(session).add(access_key, "position.put", rubric_version=rubric_version)
         if is_open != (terms is None or terms.is_open):
             note_opening(session, access_key, is_open=is_open)
+        Retentions(session).put(access_key, body.retention_days)
         return _stored(session, access_key)
 
 
@@ -187,7 +189,7 @@ def _notice(body: "PositionBody") -> tuple[str, str]:
         body.plan.language if body.plan else None,
         is_rated=body.rubric is not None,
         correction_hours=_correction_hours(body),
-        retention_days=None,
+        retention_days=body.retention_days,
         contact=service().config.contact,
     )
 
@@ -214,6 +216,7 @@ def _shown(position: StoredPosition) -> Json:
         "noticeVersion": position.notice and position.notice.version,
         "consentRequired": position.is_consent_required,
         "correctionHours": position.correction_hours,
+        "retentionDays": position.retention_days,
         "metadata": position.metadata,
         "created_at": as_clients_read(position.created_at),
         "updated_at": as_clients_read(position.updated_at),

@@ -26,6 +26,7 @@ MAX_QUESTIONS = 20
 MAX_CRITERIA = 8
 MAX_NOTICE_CHARS = 20_000
 MAX_CORRECTION_HOURS = 2_160  # 90 days, as long as an invitation lasts at most
+MAX_RETENTION_DAYS = 3_650
 MAX_METADATA = 20
 MAX_METADATA_NAME_CHARS = 100
 MAX_METADATA_CHARS = 500
@@ -168,6 +169,9 @@ class PositionBody(BaseModel):
     consent_required: bool | None = Field(default=None, alias="consentRequired")
     correction_hours: Annotated[WholeNumber, Field(ge=0, le=MAX_CORRECTION_HOURS)] | None = Field(
         default=None, alias="correctionHours"
+    )
+    retention_days: Annotated[WholeNumber, Field(ge=1, le=MAX_RETENTION_DAYS)] | None = Field(
+        default=None, alias="retentionDays"
     )
     metadata: Metadata | None = None
 

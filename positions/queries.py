@@ -42,6 +42,8 @@ class StoredPosition(NamedTuple):
     """Whether a recruiter has written it."""
     is_consent_required: bool = False
     correction_hours: int = CORRECTION_HOURS
+    retention_days: int | None = None
+    """Days after which an interview is erased; None where none is by its age."""
 
 
 class PositionRow(NamedTuple):
@@ -134,7 +136,7 @@ class Positions:
         row = self._execute(
             "SELECT positions.access_key, title, prompt, is_open, time_limit,"
             " is_scored_automatically, body, positions.created_at, updated_at,"
-            " is_consent_required, correction_hours,"
+            " is_consent_required, correction_hours, retention_days,"
             " notices.version, language, text, rubrics.version, sha256, rubric"
             " FROM positions LEFT JOIN rubrics ON rubrics.position = positions.position"
             " AND rubrics.version = rubric_version LEFT JOIN notices"
@@ -147,7 +149,7 @@ class Positions:
         stored_key, title, prompt, is_open, time_limit, is_scored, body, created_at, updated_at = (
             row[:9]
         )
-        is_consent_required, correction_hours = row[9:11]
+        is_consent_required, correction_hours, retention_days = row[9:12]
         rest = json.loads(body)
         return StoredPosition(
             stored_key,
@@ -160,11 +162,12 @@ class Positions:
             rest["metadata"],
             created_at,
             updated_at,
-            rubric=None if row[14] is None else _stored_rubric(row[14:]),
-            notice=None if row[11] is None else Notice._make(row[11:14]),
+            rubric=None if row[15] is None else _stored_rubric(row[15:]),
+            notice=None if row[12] is None else Notice._make(row[12:15]),
             has_own_notice=rest.get("hasOwnNotice", False),
             is_consent_required=bool(is_consent_required),
             correction_hours=correction_hours,
+            retention_days=retention_days,
         )
 
     def set_open(self, access_key: str, *, is_open: bool) -> None:

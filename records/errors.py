@@ -1,4 +1,4 @@
-"""Why something was not recorded, or is not explained."""
+"""Why something was not recorded, not explained, or not erased."""
 
 from errors import Conflict, NotFound
 
@@ -75,3 +75,29 @@ class NothingKept(NotFound):
     """An export of somebody, or of an access key, of whom there is nothing."""
 
     sentence = "Nothing is kept of this."
+
+
+class Held(Conflict):
+    """An erasure of somebody who is under a legal hold, or whose position is."""
+
+    sentence = (
+        "Nothing was erased: there is a legal hold on the interview or its position, with a reason."
+    )
+
+
+class HeldAlready(Conflict):
+    """A second hold on the same interview or position."""
+
+    sentence = "There is a legal hold on it already, with a reason. It can be ended first."
+
+
+class NotHeld(NotFound):
+    """An end to a hold that is not there."""
+
+    sentence = "There is no legal hold on exactly this interview or position."
+
+
+class NothingToHold(NotFound):
+    """A hold on an access key under which there is nothing."""
+
+    sentence = "There is nothing to hold: the access key has neither a position nor an applicant."

@@ -41,7 +41,7 @@ def _first_notice(position: StoredPosition) -> Notice:
         position.plan["language"] if position.plan else None,
         is_rated=position.rubric is not None,
         correction_hours=position.correction_hours,
-        retention_days=None,
+        retention_days=position.retention_days,
         contact=service().config.contact,
     )
     try:

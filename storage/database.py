@@ -1,6 +1,6 @@
 """The interface of a database, which SQLite and PostgreSQL each implement."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -42,6 +42,18 @@ class Session(Protocol):
     def execute(self, query: str, values: Mapping[str, object]) -> Rows:
         """Run a query, whose parameters are written `:name`."""
 
+    def keep_out(self, table: str) -> None:
+        """Let no other transaction write to the table until this one ends."""
+
+    def forget_samples(self, table: str, texts: Collection[str]) -> None:
+        """Let the database forget samples of deleted rows that it keeps to plan queries by.
+
+        Args:
+            table: The table that the rows were in.
+            texts: The texts that were in them.
+
+        """
+
 
 class Database(Protocol):
     """A database, SQLite or PostgreSQL, for all threads of a process.
@@ -49,6 +61,10 @@ class Database(Protocol):
     Connections are opened when they are needed and used again. None is open before the first use,
     so that a server may fork. Failures of the database are raised as `DatabaseUnavailable`.
     """
+
+    @property
+    def must_be_wiped(self) -> bool:
+        """Whether deleted rows leave something in files that `wipe()` looks after."""
 
     def reading(self) -> AbstractContextManager[Session]:
         """Give a session whose queries each read what is stored at that moment."""
@@ -76,6 +92,21 @@ class Database(Protocol):
 
         Raises:
             DatabaseUnavailable: The database cannot be read, or not written.
+
+        """
+
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
+        """Return once the database's files hold nothing of what was deleted before.
+
+        Where a server looks after the files, it returns at once.
+
+        Args:
+            patience: Seconds until it is given up.
+            thoroughly: Whether this is the first time for the database.
+
+        Raises:
+            DatabaseUnavailable: It was not done in time. Others may have been in the way, so that
+                it can be tried again.
 
         """
 

@@ -230,6 +230,16 @@ class TokenRevocations:
         ).fetchone()
         return row[0] if row else 0
 
+    def count_and_erasure(self, interview: str) -> tuple[int, int]:
+        """Return the same, and the number of the interview's newest erasure, 0 for none."""
+        row = self._execute(
+            "SELECT COALESCE((SELECT revocations FROM token_revocations"
+            " WHERE interview = :interview), 0),"
+            " COALESCE((SELECT MAX(number) FROM erasures WHERE interview = :interview), 0)",
+            {"interview": interview},
+        ).fetchone()
+        return (row[0], row[1]) if row else (0, 0)
+
     def add(self, interview: str) -> None:
         """Count one more revocation of the interview's tokens."""
         self._execute(

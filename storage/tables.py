@@ -186,6 +186,8 @@ POSITIONS_CORRECTION = (
     "ALTER TABLE positions ADD COLUMN correction_hours INTEGER NOT NULL DEFAULT 48"
 )
 POSITIONS_RETENTION = "ALTER TABLE positions ADD COLUMN retention_days INTEGER"
+# Since when they are kept for so short.
+POSITIONS_RETENTION_SINCE = "ALTER TABLE positions ADD COLUMN retention_since {text}"
 
 # Every version of what a position's applicants are told before they start; none ever changes.
 NOTICES = """
@@ -280,7 +282,8 @@ AUDIT_HEADS = """
     )
 """
 
-# The receipts of erasures. An interview that was erased is known by its digest alone.
+# The receipts of erasures. An interview that was erased is known by its digest alone. `wiped_at` is
+# NULL while something may be left of it in the database's files.
 ERASURES = """
     CREATE TABLE erasures (
         number {id},
@@ -288,10 +291,13 @@ ERASURES = """
         interview {text} NOT NULL,
         position {text} NOT NULL,
         erased_at {text} NOT NULL,
-        counts {text} NOT NULL
+        counts {text} NOT NULL,
+        wiped_at {text}
     )
 """
 ERASURES_INTERVIEW = "CREATE INDEX erasures_interview ON erasures (interview, number)"
+ERASURES_POSITION = "CREATE INDEX erasures_position ON erasures (position, number)"
+ERASURES_UNWIPED = "CREATE INDEX erasures_unwiped ON erasures (number) WHERE wiped_at IS NULL"
 
 # What must not be erased: an interview, or with an empty `interview` a whole position.
 LEGAL_HOLDS = """
@@ -305,7 +311,9 @@ LEGAL_HOLDS = """
         reason {text} NOT NULL,
         held_by {text} NOT NULL,
         created_at {text} NOT NULL,
-        ended_at {text}
+        ended_at {text},
+        ended_by {text},
+        end_reason {text}
     )
 """
 LEGAL_HOLDS_POSITION = "CREATE INDEX legal_holds_position ON legal_holds (position, interview)"
@@ -316,6 +324,7 @@ TABLES_OF_RECORDS = (
     POSITIONS_NOTICE,
     POSITIONS_CORRECTION,
     POSITIONS_RETENTION,
+    POSITIONS_RETENTION_SINCE,
     NOTICES,
     CONSENTS,
     CONSENTS_INTERVIEW,
@@ -332,6 +341,8 @@ TABLES_OF_RECORDS = (
     AUDIT_HEADS,
     ERASURES,
     ERASURES_INTERVIEW,
+    ERASURES_POSITION,
+    ERASURES_UNWIPED,
     LEGAL_HOLDS,
     LEGAL_HOLDS_POSITION,
 )

@@ -17,7 +17,7 @@ from web.openapi import description
 
 # With all that an instance can have.
 DOCUMENT = description(Config(openai_api_key="any", api_keys=(b"any",), metrics=True))
-METHODS = ("get", "post", "put")
+METHODS = ("get", "post", "put", "delete")
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -51,6 +51,13 @@ class Dying(Database):
     def check_writable(self) -> None:
         self._database.check_writable()
 
+    @property
+    def must_be_wiped(self) -> bool:
+        return self._database.must_be_wiped
+
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
+        self._database.wipe(patience, thoroughly=thoroughly)
+
     def close(self) -> None:
         self._database.close()
 

@@ -526,7 +526,7 @@ def test_the_first_secret_signs(config: Config) -> None:
     database = open_database(config)
     interview = InterviewKey(*ANA.fields.values())
     token, _ = ApplicantTokens([SECRET, RETIRED_SECRET], database).issue(interview, 60)
-    assert ApplicantTokens([SECRET], database).digest_of(token) == interview.digest()
+    assert ApplicantTokens([SECRET], database).opened_by(token).digest == interview.digest()
     database.close()
 
 

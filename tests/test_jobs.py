@@ -208,6 +208,8 @@ class Explaining:
         self.one_access_key = session.one_access_key
         self.skip_locked = session.skip_locked
         self.now = session.now
+        self.keep_out = session.keep_out
+        self.forget_samples = session.forget_samples
         self.plans: list[str] = []
 
     def execute(self, query: str, values: Mapping[str, object]) -> Rows:

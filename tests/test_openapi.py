@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from app import create_app
 from config import APP_FOLDER, Config
 from contract import DOCUMENT, METHODS, operations, resolved, response, routes
 from openai_api.rehearsal import FAULTS, Behaviour, Rehearsal
+from records import erasing
 from server import Gunicorn
+from storage.sqlite.driver import sqlite3
 from waiting import wait_until
 from web.service import service
 
@@ -56,6 +59,12 @@ BODIES: dict[str, Any] = {
         "reason": "She says so.",
         "reviewer": "B. Okafor",
     },
+    "/legal_hold": {
+        **ANA.fields,
+        "hold": True,
+        "reason": "A court has asked for it.",
+        "reviewer": "B. Okafor",
+    },
 }
 RUBRIC = {
     "criteria": [
@@ -80,11 +89,10 @@ NEED_A_SCORECARD = (
     "/get_scorecard/{access_key}/{name}/{email}",
     "/review_scorecard",
 )
+ERASURE = "/interviews/{access_key}/{name}/{email}"
 NEED_AN_INTERVIEW = (
-    "/reply",
-    "/decide",
-    "/get_messages/{access_key}/{name}/{email}",
-    "/export_interviews/{access_key}",
+    *("/reply", "/decide", "/get_messages/{access_key}/{name}/{email}"),
+    *("/export_interviews/{access_key}", "/legal_hold", ERASURE),
 )
 NEED_ANA = ("/export_interview/{access_key}/{name}/{email}",)
 
@@ -168,8 +176,11 @@ class Service:
             scorecard = self._scored()
             if path == "/review_scorecard":
                 return self._send(method, path, body={**BODIES[path], "id": scorecard})
-            return self._send(method, path, **{"{name}": ANA.name, "{email}": ANA.email})
-        return self._send(method, path)
+            return self._of_ana(method, path)
+        return self._of_ana(method, path) if path == ERASURE else self._send(method, path)
+
+    def _of_ana(self, method: str, path: str) -> TestResponse:
+        return self._send(method, path, **{"{name}": ANA.name, "{email}": ANA.email})
 
     def _finished_by_a_reply(self) -> None:
         self._started()
@@ -177,6 +188,10 @@ class Service:
         assert self._send("POST", "/reply").status_code == 200
 
     def _pending(self, method: str, path: str) -> TestResponse:
+        if path == ERASURE:
+            self._started()
+            with patience(0), reading(self.folder / "messages.db"):
+                return self._of_ana(method, path)
         self.config = replace(self.config, closing_phrase="Hello")  # as the script begins
         self._put(rubric=RUBRIC)
         self._started()
@@ -235,6 +250,10 @@ class Service:
         if path == "/start_interview":
             self._put(isOpen=False)
             return self._send(method, path)
+        if path in ("/legal_hold", ERASURE):
+            self._started()
+            assert self._send("POST", "/legal_hold").status_code == 200
+            return self._of_ana(method, path)
         if path == "/score_interview":
             self._put(rubric=RUBRIC)
             self._started()
@@ -292,6 +311,23 @@ class Service:
             json=None if method == "GET" else BODIES.get(path),
             headers=AUTHORIZED,
         )
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Let an erasure wait no longer for the files to be wiped."""
+    usual, erasing.PATIENCE = erasing.PATIENCE, seconds
+    yield
+    erasing.PATIENCE = usual
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Read the file for long."""
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM messages").fetchone()
+        yield
 
 
 class Stalled(io.RawIOBase):
@@ -376,6 +412,7 @@ BODY_SCHEMAS = (
         "DecisionRequest",
         "ConsentRequest",
         "CorrectionRequest",
+        "HoldRequest",
         "PositionBody",
         "InvitationRequest",
         "Secret",

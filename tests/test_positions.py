@@ -582,6 +582,8 @@ class Explaining:
         self.one_access_key = session.one_access_key
         self.skip_locked = session.skip_locked
         self.now = session.now
+        self.keep_out = session.keep_out
+        self.forget_samples = session.forget_samples
 
     def execute(self, query: str, values: Mapping[str, object]) -> Any:
         steps = self._session.execute(f"{self._explain} {query}", values).fetchall()

@@ -1,7 +1,7 @@
 """PostgreSQL: what it alone can do to us, by a server that is restarted, starved and silenced."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -145,6 +145,12 @@ class TestCost:
                 query = translated(query)
                 plan.extend(row[0] for row in admin.execute(f"EXPLAIN {query}", values))
                 return admin.execute(query, values)
+
+            def keep_out(self, table: str) -> None:
+                raise NotImplementedError
+
+            def forget_samples(self, table: str, texts: Collection[str]) -> None:
+                raise NotImplementedError
 
         query(Messages(Explained()))
         assert any(index in step for step in plan), plan

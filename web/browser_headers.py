@@ -31,7 +31,7 @@ def register_browsers(app: Flask, config: Config) -> None:
         CORS(
             app,
             origins=list(config.cors_origins),
-            methods=["GET", "POST", "PUT"],
+            methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=list(REQUEST_HEADERS),
             expose_headers=list(RESPONSE_HEADERS),
             max_age=PREFLIGHT_MAX_AGE,

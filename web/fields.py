@@ -39,6 +39,9 @@ MAX_VERSION_DIGITS = 9
 # Characters of a decision's fields together.
 MAX_DECISION_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS + 20
 
+# Characters of the fields of a legal hold together.
+MAX_HOLD_CHARS = MAX_REASON_CHARS + MAX_REVIEWER_CHARS
+
 # Browsers and HTTP clients take these out of a URL, percent-encoded or not.
 TAKEN_OUT_OF_URLS = (".", "..")
 
@@ -143,12 +146,21 @@ def interview_and_fields(further_chars: int) -> tuple[InterviewKey, Json]:
     return _interview(body), body
 
 
+def subject_of_hold(further_chars: int) -> tuple[str, InterviewKey | None, Json]:
+    """Return the access key of the body, the interview unless it names none, and the body."""
+    body = _fields(further_chars)
+    if _is_given(body, "name") or _is_given(body, "email"):
+        interview = _interview(body)
+        return interview.access_key, interview, body
+    _refuse_incomplete(body, ("accessKey",))
+    return _access_key(body), None, body
+
+
 def access_key_of_body() -> str:
     """Return the access key that the body names."""
-    limit = service().config.max_key_chars
-    body = json_object(bytes_for(limit))
+    body = json_object(bytes_for(service().config.max_key_chars))
     _refuse_incomplete(body, ("accessKey",))
-    return _part_of_key("accessKey", _text(body, "accessKey", limit))
+    return _access_key(body)
 
 
 def interview_of_path(access_key: str, name: str, email: str) -> tuple[InterviewKey]:
@@ -241,6 +253,7 @@ def body_limits(config: Config) -> dict[bytes, int]:
         b"/consent": _max_bytes(config, 0),
         b"/another_way": _max_bytes(config, 0),
         b"/correct_message": _max_bytes(config, MAX_NOTE_CHARS),
+        b"/legal_hold": _max_bytes(config, MAX_HOLD_CHARS),
         b"/invitations": _max_bytes(config, _METADATA_CHARS),
         b"/revoke_invitation": _max_bytes(config, 0),
         b"/open_invitation": bytes_for(MAX_SECRET_CHARS),
@@ -267,6 +280,11 @@ def _interview(body: Json, *further_fields: str) -> InterviewKey:
     _refuse_incomplete(body, (*KEY_FIELDS, *further_fields))
     limit = service().config.max_key_chars
     return InterviewKey(*(_part_of_key(field, _text(body, field, limit)) for field in KEY_FIELDS))
+
+
+def _access_key(body: Json) -> str:
+    limit = service().config.max_key_chars
+    return _part_of_key("accessKey", _text(body, "accessKey", limit))
 
 
 def _refuse_incomplete(body: Json, fields: Iterable[str]) -> None:

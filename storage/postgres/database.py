@@ -7,7 +7,7 @@ pooler such as PgBouncer may run each on another connection.
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -98,6 +98,16 @@ ONE_ACCESS_KEY = (
 SKIP_LOCKED = "FOR UPDATE SKIP LOCKED"
 NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
 
+# Whether the samples that ANALYZE has taken of a table's columns hold one of the texts.
+SAMPLED = """
+    SELECT 1 FROM pg_stats JOIN pg_class ON pg_class.oid = to_regclass(:table)
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace AND nspname = schemaname
+    WHERE tablename = relname AND (
+        CAST(CAST(most_common_vals AS text) AS text[]) && CAST(:texts AS text[])
+        OR CAST(CAST(histogram_bounds AS text) AS text[]) && CAST(:texts AS text[])
+    ) LIMIT 1
+"""
+
 
 class ReadingSession(Session):
     """Statements outside of a transaction, each bounded by the limits."""
@@ -118,6 +128,12 @@ class ReadingSession(Session):
             self._connection.execute(LIMITS, self._limits)
             return self._connection.execute(translated(query), values)
 
+    def keep_out(self, table: str) -> None:
+        """Do nothing: what a single statement keeps out is its own matter."""
+
+    def forget_samples(self, table: str, texts: Collection[str]) -> None:
+        """Do nothing: a reading session deletes nothing."""
+
 
 class TransactionSession(Session):
     """Statements of a transaction, which are sent when the first result is fetched."""
@@ -134,6 +150,15 @@ class TransactionSession(Session):
     def execute(self, query: str, values: Mapping[str, object]) -> Rows:
         """Run a query."""
         return _PipelinedRows(self._connection.execute(translated(query), values), self._pipeline)
+
+    def keep_out(self, table: str) -> None:
+        """Lock the table, which others may still read."""
+        self.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", {})
+
+    def forget_samples(self, table: str, texts: Collection[str]) -> None:
+        """Take the samples anew if one of the texts is among them."""
+        if self.execute(SAMPLED, {"table": table, "texts": list(texts)}).fetchone():
+            self.execute(f"ANALYZE {table}", {})
 
 
 class _PipelinedRows:
@@ -161,6 +186,8 @@ class _PipelinedRows:
 
 class PostgresDatabase(Database):
     """A PostgreSQL database."""
+
+    must_be_wiped = False
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -301,6 +328,9 @@ class PostgresDatabase(Database):
             finally:
                 self._check = None
         check.result()
+
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
+        """Do nothing: what becomes of deleted rows is PostgreSQL's own, see docs/records.md."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,7 @@ from storage.sqlite.files import create_private, warn_if_public
 from storage.sqlite.group_commit import GroupCommit
 from storage.sqlite.process_lock import ProcessLock
 from storage.sqlite.schema import SCHEMA_VERSION, MigrationError, migrate
+from storage.sqlite.wiping import Wiper
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,22 @@ class SqliteSession(Session):
         """Run a query."""
         return self._connection.execute(query, values)
 
+    def keep_out(self, table: str) -> None:
+        """Do nothing: one transaction writes at a time."""
+
+    def forget_samples(self, table: str, texts: Collection[str]) -> None:  # noqa: ARG002
+        """Remove the samples of the table's indexes that an operator's ANALYZE has left, if any."""
+        found = self._connection.execute(
+            "SELECT name FROM sqlite_schema WHERE name IN ('sqlite_stat3', 'sqlite_stat4')"
+        )
+        for (samples,) in found.fetchall():
+            self._connection.execute(f"DELETE FROM {samples} WHERE tbl = ?", (table,))
+
 
 class SqliteDatabase(Database):
     """One SQLite file."""
+
+    must_be_wiped = True
 
     def __init__(self, path: Path, lock_timeout: float) -> None:
         self._path = path
@@ -59,6 +73,7 @@ class SqliteDatabase(Database):
         # poll, with pauses of up to a tenth of a second.
         self._threads = GroupCommit(self._begun)
         self._processes = ProcessLock(path.with_name(path.name + "-lock"))
+        self._wiper = Wiper(path)
         self._checks = Lock()
         self._check: Future[None] | None = None
 
@@ -125,10 +140,15 @@ class SqliteDatabase(Database):
         finally:
             self._check = None
 
+    def wipe(self, patience: float, *, thoroughly: bool) -> None:
+        """Return once file, log and index hold nothing of what was deleted before."""
+        self._wiper.wipe(patience, thoroughly=thoroughly)
+
     def close(self) -> None:
         """Close the connections that nobody uses at the moment."""
         self._connections.close()
         self._processes.close()
+        self._wiper.close()
 
     def _deadline(self) -> float:
         """Return when to stop waiting: for the turn, a connection and all locks together."""
