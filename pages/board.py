@@ -68,6 +68,12 @@ PAGES = (
     ("/interviews/<int:number>/explanation", "GET", "explanation", "of_board"),
     ("/interviews/<int:number>/interview.json", "GET", "board_interview", "as_json"),
     ("/interviews/<int:number>/transcript.csv", "GET", "board_interview", "as_csv"),
+    ("/positions/<access_key>/keeping", "GET", "board_keeping", "keeping"),
+    ("/positions/<access_key>/hold", "POST", "board_keeping", "hold_position"),
+    ("/interviews/<int:number>/keeping", "GET POST", "board_keeping", "interview"),
+    ("/interviews/<int:number>/hold", "POST", "board_keeping", "hold_interview"),
+    ("/invitations/<int:number>/keeping", "GET POST", "board_keeping", "invitation"),
+    ("/invitations/<int:number>/hold", "POST", "board_keeping", "hold_invitation"),
     # Where a refused form was answered, the address is that of the form.
     (
         "/interviews/<int:number>/<form>",

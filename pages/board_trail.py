@@ -114,6 +114,8 @@ def _detail(text: str) -> str:
             told.append(f"until {moment(value)}")
         elif name == "rubric_version":
             told.append(f"rubric version {value}" if value else "no rubric")
+        elif name == "retention_days":
+            told.append(f"kept for {value} days" if value else "kept until erased")
         elif name not in IDS:
             told.append(f"{name.replace('_', ' ')} {value}")
     return ", ".join(told)

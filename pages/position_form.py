@@ -32,6 +32,7 @@ FIELDS = {
     "notice.text": "notice",
     "notice.language": "notice_language",
     "correctionHours": "correction_hours",
+    "retentionDays": "retention_days",
     "rubric.criteria": "c0_title",
     "rubric.minCoverage": "coverage",
     "rubric.weightsRationale": "rationale",
@@ -113,6 +114,7 @@ class PositionForm:
             value["notice"] = {"text": notice, "language": language or "English"}
         value["consentRequired"] = self.values.get("consent") == "yes"
         value["correctionHours"] = _number(self.values.get("correction_hours", ""))
+        value["retentionDays"] = _number(self.values.get("retention_days", ""))
         value["scoring"] = "automatic" if self.values.get("scoring") == "automatic" else "manual"
         criteria = [row for _, row in self._typed(self.criteria)]
         if criteria:
@@ -158,6 +160,7 @@ def values_of(position: StoredPosition) -> dict[str, str]:
         "scoring": "automatic" if position.is_scored_automatically else "manual",
         "consent": "yes" if position.is_consent_required else "",
         "correction_hours": str(position.correction_hours),
+        "retention_days": str(position.retention_days or ""),
         "updated_at": position.updated_at,
     }
     if position.has_own_notice and position.notice is not None:

@@ -415,7 +415,9 @@ class Overviews:
             " (SELECT COUNT(*) FROM jobs),"
             " (SELECT MAX(id) FROM jobs), (SELECT MAX(updated_at) FROM positions),"
             " (SELECT MAX(number) FROM consents), (SELECT MAX(number) FROM other_ways),"
-            " (SELECT MAX(number) FROM corrections)",
+            " (SELECT MAX(number) FROM corrections), (SELECT MAX(number) FROM erasures),"
+            " (SELECT MAX(wiped_at) FROM erasures), (SELECT COUNT(*) FROM legal_holds),"
+            " (SELECT COUNT(ended_at) FROM legal_holds)",
             {},
         ).fetchone()
         return "-".join(str(value or 0) for value in row or ())

@@ -129,6 +129,7 @@ def put(access_key: str, body: "PositionBody") -> StoredPosition:
         if body.rubric is not None:
             sha256 = rubric_sha256(body.rubric)
             rubric_version = Rubrics(session).add(access_key, sha256, json_of(body.rubric))
+        notice_version = store_notice(session, access_key, *notice)
         Positions(session).put(
             access_key,
             title=body.title,
@@ -137,14 +138,20 @@ def put(access_key: str, body: "PositionBody") -> StoredPosition:
             time_limit=body.time_limit,
             is_scored_automatically=body.scoring == "automatic",
             rubric_version=rubric_version,
-            notice_version=store_notice(session, access_key, *notice),
+            notice_version=notice_version,
             has_own_notice=body.notice is not None,
             is_consent_required=body.consent_required is True,
             correction_hours=_correction_hours(body),
             plan=None if body.plan is None else json_of(body.plan),
             metadata=body.metadata or {},
         )
-        AuditTrail(session).add(access_key, "position.put", rubric_version=rubric_version)
+        AuditTrail(session).add(
+            access_key,
+            "position.put",
+            rubric_version=rubric_version,
+            notice_version=notice_version,
+            retention_days=body.retention_days,
+        )
         if is_open != (terms is None or terms.is_open):
             note_opening(session, access_key, is_open=is_open)
         Retentions(session).put(access_key, body.retention_days)

@@ -6,7 +6,7 @@ what somebody has accepted can be read ever after, also once settings or the def
 
 from typing import NamedTuple
 
-from db import AuditTrail, Session, position_digest, stored_now
+from db import Session, position_digest, stored_now
 
 
 class Notice(NamedTuple):
@@ -76,5 +76,4 @@ def store_notice(session: Session, access_key: str, language: str, text: str) ->
         return newest.version or 0
     version = (newest.version or 0) + 1 if newest else 1
     notices.add(access_key, version, language, text)
-    AuditTrail(session).add(access_key, "notice.put", version=version)
     return version

@@ -2,7 +2,7 @@
 
 import logging
 
-from db import DatabaseUnavailable
+from db import AuditTrail, DatabaseUnavailable
 from positions.default_notice import default_notice
 from positions.notices import Notice, Notices, store_notice
 from positions.queries import Positions, StoredPosition, lock_of
@@ -51,6 +51,7 @@ def _first_notice(position: StoredPosition) -> Notice:
                 return now.notice  # another request was faster
             version = store_notice(session, position.access_key, language, text)
             Notices(session).use(position.access_key, version)
+            AuditTrail(session).add(position.access_key, "notice.put", notice_version=version)
     except DatabaseUnavailable:
         log.warning("A position's first notice could not be stored, and was shown all the same")
         return Notice(None, language, text)

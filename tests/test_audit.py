@@ -101,7 +101,11 @@ def test_an_interview_leaves_its_start_and_its_end_with_who_held_it(
         (RECRUITER, "token.revoked"),
     ]
     assert [event["subject"] for event in found] == ["", *[subject_of()] * 4]
-    assert found[0]["detail"] == {"rubric_version": 1}
+    assert found[0]["detail"] == {
+        "rubric_version": 1,
+        "notice_version": 1,
+        "retention_days": None,
+    }
     assert set(found[1]["detail"]) == {"expires_at"}
     assert found[2]["detail"] == found[3]["detail"] == {"model": "gpt-4o-mini"}
 

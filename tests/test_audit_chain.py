@@ -127,7 +127,7 @@ def test_a_change_of_any_column_is_found(
 
 @pytest.mark.both_databases
 def test_a_changed_event_is_named(chain: Database) -> None:
-    change(chain, f"UPDATE audit_events SET actor = 'anyone' {ONE} = 3")
+    change(chain, f"UPDATE audit_events SET actor = 'somebody else' {ONE} = 3")
     assert problems(chain) == ["Event 3 was changed or put in, or the one before it was."]
 
 

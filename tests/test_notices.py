@@ -101,8 +101,8 @@ def test_versions_never_change_and_can_be_read_for_ever(api: Api, config: Config
         answer = notice(api, version=version)
         assert answer.body == {"status": "success", **told, "version": version}
     assert notice(api, version=5).status == notice(api, version=0).status == 404
-    details = [json.loads(detail) for _, detail in events(config, "notice.put")]
-    assert details == [{"version": version} for version in (1, 2, 3, 4)]
+    details = [json.loads(detail) for _, detail in events(config, "position.put")]
+    assert [detail["notice_version"] for detail in details] == [1, 2, 2, 3, 4]
 
 
 def test_a_put_without_the_new_fields_works_as_before(api: Api) -> None:
