@@ -14,7 +14,7 @@ from config import Config, StartError
 from db import open_database
 from postgresql import PostgresServer
 from storage.postgres.schema import SCHEMA_VERSION
-from storage.tables import TABLES, TABLES_OF_ROOMS
+from storage.tables import TABLES, TABLES_OF_RECORDS, TABLES_OF_ROOMS
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_database_of_the_first_version_learns_of_all_that_came_later(
     config: Config, admin: psycopg.Connection, make_api: Callable[..., Api]
 ) -> None:
     assert make_api().start().status == 200
-    for statement in (*TABLES, *TABLES_OF_ROOMS):
+    for statement in (*TABLES, *TABLES_OF_ROOMS, *TABLES_OF_RECORDS):
         if name := re.search(r"CREATE TABLE (\w+)", statement):
             admin.execute(f"DROP TABLE {name[1]}")
     admin.execute("UPDATE schema_version SET version = 1")

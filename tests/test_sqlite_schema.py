@@ -15,7 +15,7 @@ from config import Config, StartError
 from db import Messages, TokenRevocations, open_database
 from openai_api.rehearsal import SCRIPT, Behaviour, Rehearsal
 from storage.sqlite.schema import SCHEMA_VERSION
-from storage.tables import TABLES, TABLES_OF_ROOMS
+from storage.tables import TABLES, TABLES_OF_RECORDS, TABLES_OF_ROOMS
 
 OLD_TABLE = """
     CREATE TABLE messages (
@@ -356,10 +356,12 @@ def user_version(database_path: Path, version: int | None = None) -> int:
     """Return the version of the file's schema; with one, the file is taken back to it first."""
     connection = sqlite3.connect(database_path)
     if version is not None:
-        dropped = (*(TABLES if version < 4 else ()), *(TABLES_OF_ROOMS if version < 5 else ()))
-        for statement in dropped:
-            if name := re.search(r"CREATE TABLE (\w+)", statement):
-                connection.execute(f"DROP TABLE {name[1]}")
+        for since, statements in ((6, TABLES_OF_RECORDS), (5, TABLES_OF_ROOMS), (4, TABLES)):
+            for statement in statements if version < since else ():
+                if name := re.search(r"CREATE TABLE (\w+)", statement):
+                    connection.execute(f"DROP TABLE {name[1]}")
+                elif added := re.search(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", statement):
+                    connection.execute(f"ALTER TABLE {added[1]} DROP COLUMN {added[2]}")
         connection.execute(f"PRAGMA user_version = {version}")
     found: int = connection.execute("PRAGMA user_version").fetchone()[0]
     connection.close()
