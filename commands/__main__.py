@@ -5,6 +5,7 @@ import click
 from access.api_keys import hash_of, new_key
 from commands.backup import backup
 from commands.calibrate import calibrate
+from commands.impact import impact
 from commands.import_sqlite import import_sqlite
 from commands.migrate import migrate
 from commands.rescore import rescore
@@ -27,6 +28,7 @@ def key() -> None:
 
 commands.add_command(backup)
 commands.add_command(calibrate)
+commands.add_command(impact)
 commands.add_command(import_sqlite, "import")
 commands.add_command(migrate)
 commands.add_command(rescore)

@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 import jsonschema_rs
 
+import scored
 from api import Applicant
 from config import APP_FOLDER
 from db import Database, InterviewKey, Messages, Session, position_digest
@@ -84,6 +85,7 @@ def store_person(database: Database, applicant: Applicant, words: str = "Words")
             {"message_id": 3, "start": 0, "end": 5, "quote": f"{words} q", "polarity": "supports"}
         ],
     }
+    rubric = {"criteria": [scored.criterion("care")], "minCoverage": 0.5}
     with database.transaction(interview) as session:
         messages = Messages(session)
         messages.add(interview, "system", f"{words} prompt")
@@ -109,7 +111,7 @@ def store_person(database: Database, applicant: Applicant, words: str = "Words")
             result=json.dumps({"criteria": [criterion], "rejected_evidence": [
                 {"criterion": "care", "message_id": 3, "quote": f"{words} no", "reason": "joined"}],
                 "flags": [{"type": "injection_suspected", "message_id": 3, "start": 0, "end": 2}]}),
-            record=json.dumps({"runs": [f"{words} run"]}))  # fmt: skip
+            record=json.dumps({"rubric": {"body": rubric}, "runs": [f"{words} run"]}))  # fmt: skip
         insert(session, "scorecard_runs", scorecard=scorecard_id, criterion="care", is_masked=1,
                run=2, answer=json.dumps({"answer": f"{words} of the model"}))  # fmt: skip
         insert(session, "scorecard_reviews", scorecard=scorecard_id, criterion="care", score=5,

@@ -616,6 +616,6 @@ def test_a_position_of_any_key_has_its_pages(board: Board) -> None:
         page = board.get(place)
         assert rows(page) == ["Ana"]
         for link in page.links():
-            if "#" not in link:
+            if "#" not in link and not link.endswith(".zip"):  # which is no text
                 assert board.get(link).status == 200
         assert board.send(page, page.form("/open")).status == 200

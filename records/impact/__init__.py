@@ -1,0 +1,1 @@
+"""Figures of how a position's scores and decisions fall on groups of applicants."""
