@@ -107,7 +107,8 @@ class Erasures:
         """
         rows = self._execute(
             f"SELECT number, {COLUMNS} FROM erasures WHERE position = :position"
-            " AND (:before IS NULL OR number < :before) ORDER BY number DESC LIMIT :limit",
+            f" {'' if before is None else 'AND number < :before'}"
+            " ORDER BY number DESC LIMIT :limit",
             {"position": position_digest(access_key), "before": before, "limit": limit},
         )
         return [(number, _receipt(row)) for number, *row in rows.fetchall()]
