@@ -66,6 +66,7 @@ def processor_time(bench: Bench) -> None:
             for path in (
                 *("/interview", "/board", "/board/new_position", "/board/version"),
                 *(POSITION, f"{POSITION}/edit", f"{POSITION}/invite", f"{POSITION}/overview"),
+                f"{POSITION}/trail",
                 *(f"{POSITION}/compare?{compared}", f"/board/interviews/{numbers[-1]}"),
             )
         }
