@@ -86,9 +86,9 @@ class People:
         ]
         for name in ends:
             if name == "messages":
+                # Not by `is_first`: its index would be read from the beginning for each row.
                 known.append(
-                    f"EXISTS (SELECT 1 FROM messages WHERE {of_row} AND is_first = 1"
-                    " AND id <= :end_messages)"
+                    f"EXISTS (SELECT 1 FROM messages WHERE {of_row} AND id <= :end_messages)"
                 )
             else:
                 known.append(
