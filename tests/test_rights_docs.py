@@ -25,7 +25,7 @@ def send(port: int, method: str, path: str, body: Any) -> None:
 
 @needs_curl
 def test_what_applicants_may_do_is_as_the_docs_show(tmp_path: Path) -> None:
-    notice, consent, another_way, correction = examples("docs/records.md")
+    notice, consent, another_way, correction = examples("docs/records.md")[:4]
     with development_server(tmp_path) as port:
         send(port, "PUT", "/positions/nurse-2026", {"title": "Nurse", "prompt": "You interview."})
         told, shown = json.loads(run(notice.command, port)), json.loads(notice.output)

@@ -242,8 +242,6 @@ TABLES = (
         clash="applicants (access key / name / e-mail) are in the database with other decisions",
         whose="SELECT access_key, name, email FROM decisions WHERE interview = ?",
     ),
-    # The last ones, as whatever adds an event has written something else before.
-    *AUDIT_TABLES,
     history(
         "consents",
         "consents",
@@ -274,6 +272,36 @@ TABLES = (
         clash="applicants (access key / name / e-mail) are in the database with other notes",
         whose="SELECT access_key, name, email FROM corrections WHERE interview = ?",
     ),
+    Table(
+        "erasures",
+        "receipts of erasures",
+        "number",
+        remove_known=(
+            "DELETE FROM incoming_erasures WHERE receipt_id IN (SELECT receipt_id FROM erasures)"
+        ),
+    ),
+    # A hold is known by what it holds, and since when.
+    Table(
+        "legal_holds",
+        "legal holds",
+        "number",
+        settle=(
+            "UPDATE legal_holds SET ended_at = incoming.ended_at, ended_by = incoming.ended_by,"
+            " end_reason = incoming.end_reason FROM incoming_legal_holds AS incoming"
+            " WHERE legal_holds.position = incoming.position"
+            " AND legal_holds.interview = incoming.interview"
+            " AND legal_holds.created_at = incoming.created_at"
+            " AND legal_holds.ended_at IS NULL AND incoming.ended_at IS NOT NULL"
+        ),
+        remove_known=(
+            "DELETE FROM incoming_legal_holds AS incoming USING legal_holds AS present"
+            " WHERE incoming.position = present.position"
+            " AND incoming.interview = present.interview"
+            " AND incoming.created_at = present.created_at"
+        ),
+    ),
+    # The last ones, as whatever adds an event has written something else before.
+    *AUDIT_TABLES,
 )
 
 # A job that a process was working on is due at once, as if that process had put it back.

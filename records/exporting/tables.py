@@ -38,8 +38,13 @@ OF_INTERVIEW = (
         "number",
     ),
     Table("decisions", "decision, reason, reviewer, created_at", "interview", "number"),
-    Table("legal_holds", "reason, held_by, created_at, ended_at", "interview", "number"),
-    Table("erasures", "receipt_id, erased_at, counts", "interview", "number"),
+    Table(
+        "legal_holds",
+        "reason, held_by, created_at, ended_at, ended_by, end_reason",
+        "interview",
+        "number",
+    ),
+    Table("erasures", "receipt_id, erased_at, counts, wiped_at", "interview", "number"),
     Table("audit_events", "at, actor, action, detail, sequence, hash", "subject", "number"),
     Table("token_revocations", "revocations", "interview", "interview"),
 )
@@ -64,7 +69,7 @@ OF_EITHER = (Table("jobs", "kind, due_at, attempts", "subject", "id"),)
 POSITION = Table(
     "positions",
     "title, is_open, time_limit, is_scored_automatically, is_consent_required, correction_hours,"
-    " retention_days, notice_version, rubric_version, prompt, body, created_at, updated_at",
+    " retention_days, retention_since, notice_version, rubric_version, prompt, body, created_at, updated_at",
     "position",
     "position",
 )
@@ -112,6 +117,6 @@ AS_JSON = frozenset(
 AS_TIME = frozenset(
     {
         *("at", "date_created", "created_at", "updated_at", "finished_at", "accepted_at"),
-        *("asked_at", "erased_at", "ended_at", "expires_at"),
+        *("asked_at", "erased_at", "wiped_at", "ended_at", "expires_at", "retention_since"),
     }
 )
