@@ -69,7 +69,8 @@ OF_EITHER = (Table("jobs", "kind, due_at, attempts", "subject", "id"),)
 POSITION = Table(
     "positions",
     "title, is_open, time_limit, is_scored_automatically, is_consent_required, correction_hours,"
-    " retention_days, retention_since, notice_version, rubric_version, prompt, body, created_at, updated_at",
+    " retention_days, retention_since, notice_version, rubric_version, prompt, body, created_at,"
+    " updated_at",
     "position",
     "position",
 )
