@@ -34,7 +34,7 @@ from invitations.errors import (
     UnknownInvitation,
 )
 from positions.errors import NoPosition
-from records.errors import UnknownApplicant
+from records.errors import NothingKept, UnknownApplicant
 from scorecards.errors import (
     NoCriterion,
     NoInterview,
@@ -66,6 +66,8 @@ REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
     "/get_scorecard/{access_key}/{name}/{email}": (NoScorecard,),
     "/review_scorecard": (NoScorecard, NoCriterion, NotReviewable),
     "/decide": (UnknownApplicant,),
+    "/export_interview/{access_key}/{name}/{email}": (NothingKept,),
+    "/export_interviews/{access_key}": (NothingKept,),
     "/invitations": (NoPosition,),
     "/revoke_invitation": (NotInvited,),
     "/open_invitation": (
