@@ -1,10 +1,14 @@
 """What is kept on one person, taken away: all of it, nothing else, and nothing that could run."""
 
+import ast
 import csv
 import io
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from access.api_keys import hash_of
 from api import ANA, Api, Applicant
-from config import Config
+from config import APP_FOLDER, Config
 from db import Database, open_database
 from exported import (
     SHOWN_AT,
@@ -29,6 +33,7 @@ from exported import (
 from openai_api.rehearsal import Rehearsal
 from records.exporting.tables import EXPORTED
 from scored import hold, put_position, scored
+from server import NO_AUTHORITIES
 
 MEI = Applicant(ANA.access_key, "Mei", "mei@example.com")
 
@@ -364,3 +369,28 @@ def test_the_schema_refuses_what_it_does_not_name(api: Api, database: Database) 
         assert not schema().is_valid(document)
         del place["unknown"]
     assert schema().is_valid(document)
+
+
+def test_what_makes_exports_is_loaded_with_the_first_one(tmp_path: Path) -> None:
+    program = """
+import sys
+from app import app
+client = app.test_client()
+assert client.get("/export_interview/a/b/c?format=xml").status_code == 400
+print(sorted(name for name in sys.modules if name.startswith("records.")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=APP_FOLDER,
+        env={
+            "OPENAI_API_KEY": "any",
+            "DATABASE_URL": f"sqlite:///{tmp_path}/messages.db",
+            **NO_AUTHORITIES,
+        },
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    loaded = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert [name for name in loaded if "exporting." in name] == ["records.exporting.endpoints"]
+    assert not [name for name in loaded if "impact" in name or "standalone" in name]

@@ -100,7 +100,8 @@ def test_scores_of_the_rules_example(rows: dict[str, tuple[int, int, str, str]])
     )
     found = made(sample, ["sex" if is_sex else "race"])
     # Half of the sample is above the median, as the example has it.
-    assert (len(sample), found.above, found.median) == (168, 84, 3)
+    assert (len(sample), found.above) == (168, 84)
+    assert found.median == 3
     (comparison,) = found.scoring
     for name, group in by_name(comparison).items():
         hold(group, rows[name])
@@ -151,9 +152,11 @@ def scores(*totals: str, sex: str = "any") -> list[Person]:
 
 def test_who_is_at_the_median_is_not_above_it() -> None:
     found = made([*scores("1", "3", "3", sex="a"), *scores("3", "5", sex="b")], ["sex"])
-    assert (found.median, found.above) == (3, 1)
+    assert found.median == 3
+    assert found.above == 1
     groups = by_name(found.scoring[0])
-    assert (groups["a"].rate, groups["b"].rate) == (0, Fraction(1, 2))
+    assert groups["a"].rate == 0
+    assert groups["b"].rate == Fraction(1, 2)
 
 
 def test_the_median_of_an_even_number_lies_between_the_middle_two() -> None:
@@ -175,7 +178,8 @@ def test_where_everybody_has_the_same_total_there_is_no_ratio() -> None:
     (comparison,) = found.scoring
     assert comparison.highest is None
     for group in comparison.groups:
-        assert (group.rate, group.impact_ratio, group.p_value) == (0, None, None)
+        assert group.rate == 0
+        assert (group.impact_ratio, group.p_value) == (None, None)
         assert not group.is_flagged
 
 
@@ -229,7 +233,8 @@ def test_a_small_group_that_is_left_out_is_shown_and_compared_with_nobody() -> N
     (left,) = made(sample, ["sex"], leaves_out_small=True).selection
     assert left.highest == ("a",)
     small = by_name(left)["b"]
-    assert (small.size, small.favoured, small.rate) == (1, 1, 1)
+    assert (small.size, small.favoured) == (1, 1)
+    assert small.rate == 1
     assert (small.impact_ratio, small.p_value, small.is_left_out) == (None, None, True)
     assert by_name(left)["a"].impact_ratio == 1
     assert by_name(left)["c"].is_flagged

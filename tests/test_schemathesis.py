@@ -38,6 +38,7 @@ from positions.errors import NoPosition
 from records.errors import (
     NobodyToAsk,
     NoMessage,
+    NothingKept,
     NoticeReplaced,
     NotOver,
     NotTheApplicants,
@@ -81,6 +82,8 @@ REFUSALS: dict[str, tuple[type[ApiError], ...]] = {
     "/consent": (NoPosition, NoticeReplaced, UnknownNotice),
     "/another_way": (NobodyToAsk,),
     "/correct_message": (NoInterviewOfRecords, NoMessage, NotOver, NotTheApplicants),
+    "/export_interview/{access_key}/{name}/{email}": (NothingKept,),
+    "/export_interviews/{access_key}": (NothingKept,),
     "/invitations": (NoPosition,),
     "/revoke_invitation": (NotInvited,),
     "/open_invitation": (
