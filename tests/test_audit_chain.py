@@ -285,6 +285,7 @@ def test_a_verification_goes_along_with_what_is_added_meanwhile(config: Config) 
     adding.close()
 
 
+@pytest.mark.long
 def test_a_long_chain_is_verified_without_being_held_in_memory(
     database: Database, config: Config, database_path: Any
 ) -> None:
