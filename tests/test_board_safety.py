@@ -317,7 +317,8 @@ def test_every_page_is_kept_nowhere_and_sets_cookies_for_the_board_alone(hostile
         path = rule.rule.replace("<access_key>", "job-1")
         path = path.replace("<int:number>", number if "interviews" in path else "1")
         answer = hostile.recruiter.client.get(path)
-        assert answer.status_code in (200, 204, 303), path
+        is_known = "unknown" not in path
+        assert answer.status_code in ((200, 204, 303) if is_known else (404,)), path
         assert answer.headers["Cache-Control"] == "no-store", path
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
