@@ -6,11 +6,12 @@ first of them, as many services have no recruiter who uses it.
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, redirect, request, session
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from access.board_sessions import BOARD
 from access.errors import BoardOff, NotSignedIn, RateLimited, WrongKey
@@ -64,18 +65,15 @@ PAGES = (
     ("/interviews/<int:number>/decide", "POST", "board_interview", "decide"),
     ("/interviews/<int:number>/interview.json", "GET", "board_interview", "as_json"),
     ("/interviews/<int:number>/transcript.csv", "GET", "board_interview", "as_csv"),
-    # Where a refused form was answered, the address is that of the form.
-    (
-        "/interviews/<int:number>/<form>",
-        "GET",
-        "board_interview",
-        "back",
-    ),
+    # A browser that has been shown a refused form stands at the form's address, and may reload it.
+    ("/interviews/<int:number>/score", "GET", "board_interview", "back"),
+    ("/interviews/<int:number>/review", "GET", "board_interview", "back"),
+    ("/interviews/<int:number>/decide", "GET", "board_interview", "back"),
     ("/version", "GET", "board_version", "version"),
-    ("/<path:unknown>", "GET", "board_positions", "not_found"),
 )
 
 
+@cache
 def _loaded_later(module: str, view: str) -> Callable[..., Any]:
     def serve(**path: Any) -> Any:  # noqa: ANN401  # as the view
         return getattr(import_module(f"pages.{module}"), view)(**path)
@@ -87,6 +85,13 @@ for _path, _methods, _module, _view in PAGES:
     board.add_url_rule(
         _path, f"{_module}-{_view}", _loaded_later(_module, _view), methods=_methods.split()
     )
+
+
+@board.get("/<path:unknown>")
+@board_session
+def not_found(**_unknown: str) -> Response:
+    """Answer an address that is none of the board's with a page, and not in JSON."""
+    raise NotFound("There is no such page on the board.")
 
 
 def page(template: str, status: int = 200, **values: object) -> Response:

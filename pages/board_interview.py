@@ -110,7 +110,7 @@ def decide(number: int) -> "AnyResponse":
     return go_to(f"{_url(number)}#decision", "Your decision is stored.")
 
 
-def back(number: int, **_form: str) -> "AnyResponse":
+def back(number: int) -> "AnyResponse":
     """Lead from the address of a form to the applicant's page."""
     return go_to(_url(number))
 

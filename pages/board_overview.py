@@ -25,13 +25,11 @@ def overview(access_key: str) -> Response:
         invited = overviews.invitations(position.access_key)
         spans = overviews.spans(position.access_key)
         scored = overviews.totals(position.access_key)
-    seconds = [
-        (end - begin).total_seconds()
-        for begin, end in (
-            (as_datetime(at), as_datetime(finished)) for at, finished in spans if finished
-        )
-        if begin is not None and end is not None
-    ]
+    seconds = []
+    for started, finished in spans:
+        begin, end = as_datetime(started), as_datetime(finished)
+        if begin is not None and end is not None:
+            seconds.append((end - begin).total_seconds())
     events = {
         "Invited": _days(invited),
         "Started": _days(started for started, _ in spans),

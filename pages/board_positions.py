@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Response, request
-from werkzeug.exceptions import NotFound
 
 from access.board_sessions import BOARD
 from errors import ApiError
@@ -123,11 +122,6 @@ def open_position(access_key: str) -> "AnyResponse":
         else "The position is closed. Interviews that have begun go on."
     )
     return go_to(url_of(position.access_key), said)
-
-
-def not_found(**_unknown: str) -> Response:
-    """Say of an address that is none of the board's that there is no such page."""
-    raise NotFound("There is no such page on the board.")
 
 
 def _changed(form: PositionForm) -> bool:

@@ -177,7 +177,12 @@ def test_an_open_page_learns_whether_anything_is_new(recruiter: Recruiter, api: 
 
 
 def test_an_address_that_is_none_is_answered_with_a_page(recruiter: Recruiter) -> None:
-    for path in ("/board/unknown", "/board/positions/none", "/board/interviews/5"):
+    for path in (
+        "/board/unknown",
+        "/board/positions/none",
+        "/board/interviews/5",
+        "/board/interviews/5/none",
+    ):
         page = recruiter.get(path)
         assert page.status == 404
         assert "</html>" in page.html

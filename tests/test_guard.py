@@ -96,7 +96,9 @@ ROUTES = {
     "POST /board/interviews/{number}/decide": BOARD,
     "GET /board/interviews/{number}/interview.json": BOARD,
     "GET /board/interviews/{number}/transcript.csv": BOARD,
-    "GET /board/interviews/{number}/{form}": BOARD,
+    "GET /board/interviews/{number}/score": BOARD,
+    "GET /board/interviews/{number}/review": BOARD,
+    "GET /board/interviews/{number}/decide": BOARD,
     "GET /board/version": BOARD,
     "GET /board/{unknown}": BOARD,
     "GET /metrics": RECRUITERS,
@@ -250,7 +252,6 @@ def request_to(api: Api, route: str, headers: dict[str, str]) -> TestResponse:
         "{access_key}": ANA.access_key,
         "{asset}": "start.js",
         "{number}": "1",
-        "{form}": "review",
         "{unknown}": "unknown",
         "{version}/{name}": "any/style.css",
     }
