@@ -1,7 +1,5 @@
 """The board's figures of a position, as charts."""
 
-from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from statistics import median
 
@@ -32,9 +30,9 @@ def overview(access_key: str) -> Response:
             seconds.append((end - begin).total_seconds())
     events = {
         "Invited": _days(invited),
-        "Started": _days(started for started, _ in spans),
-        "Finished": _days(finished for _, finished in spans),
-        "Scored": _days(at for _, _, at in scored),
+        "Started": _days([started for started, _ in spans]),
+        "Finished": _days([finished for _, finished in spans]),
+        "Scored": _days([at for _, _, at in scored]),
     }
     days = {day for every in events.values() for day in every}
     totals = [total for _, total, _ in scored if total is not None]
@@ -43,7 +41,7 @@ def overview(access_key: str) -> Response:
         position=position,
         lines=growth(events, datetime.now(UTC).date()),
         one_day=days.pop() if len(days) == 1 else None,
-        events={name: every.total() for name, every in events.items()},
+        events={name: len(every) for name, every in events.items()},
         bars=distribution(totals) if totals else [],
         median_total=median(totals) if totals else None,
         median_seconds=median(seconds) if seconds else None,
@@ -54,13 +52,13 @@ def overview(access_key: str) -> Response:
     )
 
 
-def _days(times: Iterable[str | None]) -> Counter[date]:
-    """Return how many of the times each day has; text that is not a time is left out."""
-    days = Counter[date]()
-    # There may be thousands of times, and few days.
-    for text, number in Counter((time or "")[:10] for time in times).items():
-        try:
-            days[date.fromisoformat(text)] += number
-        except ValueError:
-            continue
-    return days
+def _days(times: list[str] | list[str | None]) -> list[date]:
+    return [day for day in map(_day, times) if day is not None]
+
+
+def _day(stored: str | None) -> date | None:
+    # Not by reading the whole time, as there may be thousands.
+    try:
+        return date.fromisoformat((stored or "")[:10])
+    except ValueError:
+        return None

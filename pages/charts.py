@@ -76,19 +76,19 @@ class Lines:
     """The numbers that the axis names, and where."""
 
 
-def growth(events: Mapping[str, Mapping[date, int]], today: date) -> Lines | None:
-    """Return how many there have been until each day, by name, from how many each day had.
+def growth(events: Mapping[str, Sequence[date]], today: date) -> Lines | None:
+    """Return how many there have been until each day, by name.
 
     A number rises at the beginning of its day, and the picture ends with the end of the last one.
     None if all is of one day, of which there is nothing to draw, or if there is no day at all.
     """
-    every = {day for days in events.values() for day in days}
-    if len(every) < 2:
+    every = [day for days in events.values() for day in days]
+    if len(set(every)) < 2:
         return None
     first = min(min(every), today - timedelta(days=6))
     last = max(max(every), today)
     span = (last - first).days + 1
-    most = max(sum(days.values()) for days in events.values())
+    most = max(len(days) for days in events.values())
     width, height = 600, 200
 
     def x(day: date) -> float:
@@ -101,10 +101,13 @@ def growth(events: Mapping[str, Mapping[date, int]], today: date) -> Lines | Non
     ends = {}
     for name, days in events.items():
         points = [(0.0, y(0))]
+        counts: dict[date, int] = {}
+        for day in days:
+            counts[day] = counts.get(day, 0) + 1
         number = 0
-        for day in sorted(days):
+        for day in sorted(counts):
             points.append((x(day), y(number)))
-            number += days[day]
+            number += counts[day]
             points.append((x(day), y(number)))
         points.append((float(width), y(number)))
         lines[name] = " ".join(f"{left},{top}" for left, top in points)

@@ -8,7 +8,7 @@ MONDAY, TUESDAY = date(2025, 11, 24), date(2025, 11, 25)
 
 
 def test_numbers_rise_with_their_day_and_last_to_the_end_of_the_latest() -> None:
-    lines = growth({"Invited": {TUESDAY: 2, MONDAY: 1}, "Started": {TUESDAY: 1}}, TUESDAY)
+    lines = growth({"Invited": [TUESDAY, MONDAY, TUESDAY], "Started": [TUESDAY]}, TUESDAY)
     assert lines is not None
     # Seven days at least, of which Monday is the sixth.
     assert lines.lines["Invited"].split() == (
@@ -19,5 +19,5 @@ def test_numbers_rise_with_their_day_and_last_to_the_end_of_the_latest() -> None
 
 
 def test_nothing_is_drawn_of_a_single_day_or_of_none() -> None:
-    assert growth({"Invited": {MONDAY: 2}, "Started": {MONDAY: 1}}, TUESDAY) is None
-    assert growth({"Invited": {}}, MONDAY) is None
+    assert growth({"Invited": [MONDAY, MONDAY], "Started": [MONDAY]}, TUESDAY) is None
+    assert growth({"Invited": []}, MONDAY) is None
